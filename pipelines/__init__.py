@@ -1,0 +1,1 @@
+"""The composer: recipes, execution and the command lines."""

@@ -1,0 +1,1 @@
+"""The unit of work: planning, partitioning, writing and reading shards."""

@@ -1,0 +1,1 @@
+"""Stages: one pure step per file; stages do not import each other."""

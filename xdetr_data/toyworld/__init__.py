@@ -1,0 +1,1 @@
+"""Procedural photos with every input format and the truth."""
