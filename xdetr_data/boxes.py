@@ -62,4 +62,5 @@ def iou_matrix_xyxy(a_xyxy: ArrayLike, b_xyxy: ArrayLike) -> Boxes:
     np.clip(sides, 0.0, None, out=sides)
     intersection = sides[..., 0] * sides[..., 1]
     union = area_xyxy(a)[:, None] + area_xyxy(b)[None, :] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    iou: Boxes = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return iou

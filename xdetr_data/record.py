@@ -19,11 +19,7 @@ from xdetr_data.spans import Span
 _KEY = re.compile(r"[A-Za-z0-9_%-]+")
 
 
-class _Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every record value."""
-
-
-class Provenance(_Value):
+class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who said so: the file or model (``source``), its own id for the statement, and what else an audit needs."""
 
     source: str
@@ -31,7 +27,7 @@ class Provenance(_Value):
     detail: str = ""
 
 
-class ImageRef(_Value):
+class ImageRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which photo: its file name at the source, the source (coco, vg, flickr, …), size in pixels, sha256 of its bytes.
 
     ``sha256`` is None where the photo itself was not read (``--metadata-only``).
@@ -48,7 +44,7 @@ class ImageRef(_Value):
             raise RecordError(f"{self.file_name}: size_hw {self.size_hw} is not positive")
 
 
-class Region(_Value):
+class Region(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A box in pixels of the original photo. A region that no phrase names is class-agnostic: detection only."""
 
     box_xyxy: Box
@@ -62,7 +58,7 @@ class Region(_Value):
             raise RecordError(f"box_xyxy {self.box_xyxy} has no area or is not finite")
 
 
-class Phrase(_Value):
+class Phrase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Character spans of the query's text ↔ indices into the photo's regions."""
 
     spans: tuple[Span, ...]
@@ -83,7 +79,7 @@ class Phrase(_Value):
             raise RecordError(f"phrase regions {self.regions} name a region twice")
 
 
-class Query(_Value):
+class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One independent sentence; ``group`` is the paragraph or narrative that it came from.
 
     ``is_exhaustive``: every object of the photo that the phrases name is known to be boxed.
@@ -91,8 +87,8 @@ class Query(_Value):
 
     text: str
     group: str
-    phrases: tuple[Phrase, ...] = ()
     is_exhaustive: bool = False
+    phrases: tuple[Phrase, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises RecordError for a span that ends outside the text."""
@@ -102,7 +98,7 @@ class Query(_Value):
                 raise RecordError(f"span {phrase.spans[-1]} ends outside the query of {length} characters")
 
 
-class GroundedImage(_Value):
+class GroundedImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One photo with its regions and queries: what one sample of a shard holds."""
 
     key: str
@@ -127,7 +123,7 @@ class GroundedImage(_Value):
                         raise RecordError(f"{self.key}: a phrase names region {index} of {count}")
 
 
-class Rejected(_Value):
+class Rejected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A drop is a value, never silence.
 
     ``unit`` is what was dropped (photo, paragraph, annotation, box), ``input_ref`` where it stands in the input

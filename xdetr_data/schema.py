@@ -12,7 +12,7 @@ import pyarrow as pa
 from xdetr_data.errors import RecordError
 from xdetr_data.record import GroundedImage, ImageRef, Query, Region, Rejected
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 
 class _WireImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,36 @@
+"""What stands between a reader and the record: queries whose phrases still carry their own boxes.
+
+One object may be boxed several times here, once for each query that names it; ``stages.merge_regions`` makes them one
+region and the queries part of a ``GroundedImage``.
+"""
+
+import msgspec
+
+from xdetr_data.boxes import Box
+from xdetr_data.spans import Span
+
+
+class BoxedPhrase(msgspec.Struct, frozen=True, kw_only=True):
+    """A phrase of a query with the boxes of the annotations that name it, in pixels on the photo."""
+
+    spans: tuple[Span, ...]
+    boxes_xyxy: tuple[Box, ...]
+    annotation_ids: tuple[str, ...]
+
+
+class BoxedQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """One independent sentence with its phrases; ``source`` says which file's annotators boxed it."""
+
+    text: str
+    group: str
+    source: str
+    phrases: tuple[BoxedPhrase, ...]
+
+
+class LooseBox(msgspec.Struct, frozen=True, kw_only=True):
+    """A box that no text names, in pixels on the photo."""
+
+    box_xyxy: Box
+    is_crowd: bool
+    source: str
+    annotation_id: str

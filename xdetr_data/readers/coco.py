@@ -1,0 +1,33 @@
+"""COCO's (and LVIS's) instances JSON. Boxes are ``[x, y, w, h]`` in pixels; ``iscrowd`` boxes hold many objects."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from xdetr_data.readers.json_stream import CHUNK_BYTES, ArrayChunk, Unreadable, iter_array_chunks
+
+
+class CocoBox(msgspec.Struct, frozen=True):
+    """One entry of ``annotations[]`` without its segmentation; ``area`` is the segment's, not the box's."""
+
+    id: int | str
+    image_id: int
+    bbox: tuple[float, float, float, float]
+    iscrowd: bool | int = False
+
+
+_BOX = msgspec.json.Decoder(CocoBox)
+
+
+def parse_box(data: bytes) -> CocoBox | Unreadable:
+    """One element of ``annotations[]`` from its JSON bytes."""
+    try:
+        return _BOX.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Unreadable(problem=str(error))
+
+
+def read_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayChunk]:
+    """Chunks of ``annotations`` of a COCO instances file; raises InputError where the file is no such file."""
+    return iter_array_chunks(path, ("annotations",), chunk_bytes=chunk_bytes)
+

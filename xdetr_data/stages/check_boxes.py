@@ -1,0 +1,26 @@
+"""Which annotated boxes can be an object on the photo: finite, with an area on the photo, not a crowd."""
+
+import math
+from typing import Literal
+
+from xdetr_data.boxes import Box, clip_xyxy, xywh_to_xyxy
+
+CrowdPolicy = Literal["drop", "keep"]
+MIN_SIDE_PX = 1e-3
+
+
+def check_box(box_xywh: Box, *, is_crowd: bool, size_hw: tuple[int, int], crowd: CrowdPolicy) -> Box | tuple[str, str]:
+    """The box as ``[x0, y0, x1, y1]`` clipped to the photo, or (reason, detail) why it is no object box.
+
+    Reasons: crowd-box, non-finite-box, degenerate-box, box-outside-photo.
+    """
+    if is_crowd and crowd == "drop":
+        return "crowd-box", f"bbox {list(box_xywh)} holds many objects"
+    if not all(map(math.isfinite, box_xywh)):
+        return "non-finite-box", f"bbox {list(box_xywh)}"
+    if box_xywh[2] < MIN_SIDE_PX or box_xywh[3] < MIN_SIDE_PX:
+        return "degenerate-box", f"bbox {list(box_xywh)} has no width or no height"
+    box_xyxy = clip_xyxy(xywh_to_xyxy(box_xywh), size_hw)
+    if box_xyxy[2] - box_xyxy[0] < MIN_SIDE_PX or box_xyxy[3] - box_xyxy[1] < MIN_SIDE_PX:
+        return "box-outside-photo", f"bbox {list(box_xywh)} on a photo of {size_hw[1]}x{size_hw[0]} pixels"
+    return box_xyxy

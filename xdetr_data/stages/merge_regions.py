@@ -1,0 +1,84 @@
+"""One object is one region: joins the boxes that different queries drew around the same object.
+
+Visual Genome's boxes are looser than COCO's, so the threshold is a parameter of the source. Within one query boxes are
+different objects, however much they overlap, because one annotator told them apart; only equal boxes are joined there.
+"""
+
+from collections.abc import Sequence
+
+from xdetr_data.boxed import BoxedQuery
+from xdetr_data.boxes import Box, iou_matrix_xyxy
+from xdetr_data.record import Phrase, Provenance, Query, Region
+
+
+def merge_regions(queries: Sequence[BoxedQuery], *, min_iou: float) -> tuple[tuple[Region, ...], tuple[Query, ...]]:
+    """Regions in order of first mention, and the queries with phrases that point at them.
+
+    A box joins the region with the highest IoU of at least ``min_iou`` whose members come from other queries; the
+    region keeps the box that was met first, and names the annotations that joined it in ``provenance.detail``.
+    """
+    mentions: dict[Box, set[int]] = {}
+    first: dict[Box, tuple[str, str]] = {}
+    joined: dict[Box, list[str]] = {}
+    for number, query in enumerate(queries):
+        for phrase in query.phrases:
+            for box, annotation_id in zip(phrase.boxes_xyxy, phrase.annotation_ids, strict=True):
+                if box not in mentions:
+                    mentions[box] = {number}
+                    first[box] = (query.source, annotation_id)
+                    joined[box] = []
+                else:
+                    mentions[box].add(number)
+                    joined[box].append(annotation_id)
+    boxes = list(mentions)
+    owner = _assign(boxes, [mentions[box] for box in boxes], min_iou)
+    kept = sorted(set(owner))
+    position = {i: index for index, i in enumerate(kept)}
+    index_of = {box: position[owner[i]] for i, box in enumerate(boxes)}
+    for i, box in enumerate(boxes):
+        if owner[i] != i:
+            joined[boxes[owner[i]]] += [first[box][1], *joined[box]]
+    regions = tuple(
+        Region(
+            box_xyxy=boxes[i],
+            provenance=Provenance(
+                source=first[boxes[i]][0],
+                annotation_id=first[boxes[i]][1],
+                detail="also " + " ".join(joined[boxes[i]]) if joined[boxes[i]] else "",
+            ),
+        )
+        for i in kept
+    )
+    return regions, tuple(_point(query, index_of) for query in queries)
+
+
+def _assign(boxes: list[Box], queries_of: list[set[int]], min_iou: float) -> list[int]:
+    """For each box the index of the box that stands for its region."""
+    owner = list(range(len(boxes)))
+    if len(boxes) < 2 or min_iou >= 1.0:
+        return owner
+    iou = iou_matrix_xyxy(boxes, boxes)
+    near = iou >= min_iou
+    members = [set(queries) for queries in queries_of]
+    for i in near.sum(axis=1).nonzero()[0] if near.sum() > len(boxes) else ():
+        candidates = [j for j in near[i, :i].nonzero()[0].tolist() if owner[j] == j and not members[j] & queries_of[i]]
+        if candidates:
+            best = max(candidates, key=lambda j: (iou[i, j], -j))
+            owner[i] = best
+            members[best] |= queries_of[i]
+    return owner
+
+
+def _point(query: BoxedQuery, index_of: dict[Box, int]) -> Query:
+    return Query(
+        text=query.text,
+        group=query.group,
+        phrases=tuple(
+            Phrase(
+                spans=phrase.spans,
+                regions=tuple(dict.fromkeys(index_of[box] for box in phrase.boxes_xyxy)),
+                provenance=Provenance(source=query.source, annotation_id=" ".join(phrase.annotation_ids)),
+            )
+            for phrase in query.phrases
+        ),
+    )
