@@ -1,0 +1,133 @@
+"""Writes one shard: a tar of photos and labels, a Parquet file of the labels, rejects, and the done-marker."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pyarrow.parquet as pq
+
+from xdetr_data.photos import Photo
+from xdetr_data.record import GroundedImage, Rejected
+from xdetr_data.schema import REJECTED_ARROW_SCHEMA, SAMPLE_ARROW_SCHEMA, rejects_to_arrow, to_arrow, to_json
+from xdetr_data.storage import Folder, HashingWriter
+
+ROWS_PER_GROUP = 512
+
+
+class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the dataset: its name relative to the output folder, bytes and sha256."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class ShardStats(msgspec.Struct, frozen=True, kw_only=True):
+    """The done-marker of a shard. ``seconds`` is the only value that differs between two runs."""
+
+    shard: int
+    rows: int
+    files: list[FileEntry]
+    accounting: dict[str, Any]
+    config_hash: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one sample of a tar holds; ``photo`` is None with ``--metadata-only``."""
+
+    record: GroundedImage
+    photo: Photo | None
+
+
+def shard_name(prefix: str, shard: int) -> str:
+    """``mixed-star-train-000000``: the stem of a shard's files."""
+    return f"{prefix}-{shard:06d}"
+
+
+def stats_name(prefix: str, shard: int) -> str:
+    """Name of a shard's done-marker."""
+    return f"{shard_name(prefix, shard)}.stats.json"
+
+
+def rejects_name(shard: int) -> str:
+    """Name of the rejects of a shard."""
+    return f"rejects/{shard:06d}.parquet"
+
+
+def _tar_writer(sink: HashingWriter) -> Any:
+    from webdataset.writer import TarWriter  # imports torch where it is installed: not before it is needed
+
+    return TarWriter(sink, encoder=False, mtime=0, user="", group="")
+
+
+def write_samples(folder: Folder, stem: str, samples: Iterable[Sample]) -> tuple[int, list[FileEntry]]:
+    """Writes ``stem.tar`` and ``stem.parquet`` from samples in the order of their keys; returns rows and files."""
+    rows = 0
+    with ExitStack() as stack:
+        tar_sink = stack.enter_context(folder.writing(f"{stem}.tar"))
+        parquet_sink = stack.enter_context(folder.writing(f"{stem}.parquet"))
+        with (
+            _tar_writer(tar_sink) as tar,
+            pq.ParquetWriter(parquet_sink, SAMPLE_ARROW_SCHEMA, compression="zstd") as parquet,
+        ):
+            for group in _groups(samples, ROWS_PER_GROUP):
+                for sample in group:
+                    members: dict[str, str | bytes] = {"__key__": sample.record.key, "json": to_json(sample.record)}
+                    if sample.photo is not None:
+                        members[sample.photo.suffix] = sample.photo.data
+                    tar.write(members)
+                parquet.write_table(to_arrow([sample.record for sample in group]))
+                rows += len(group)
+    return rows, [_entry(f"{stem}.tar", tar_sink), _entry(f"{stem}.parquet", parquet_sink)]
+
+
+class RejectsWriter:
+    """Writes rejects as they come, in bounded memory; ``entry`` is known when the folder's writing block has ended."""
+
+    def __init__(self, sink: HashingWriter) -> None:
+        self._writer = pq.ParquetWriter(sink, REJECTED_ARROW_SCHEMA, compression="zstd")
+        self._buffer: list[Rejected] = []
+
+    def add(self, reject: Rejected) -> None:
+        """Adds one reject."""
+        self._buffer.append(reject)
+        if len(self._buffer) >= 16 * ROWS_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._writer.write_table(rejects_to_arrow(self._buffer))
+        self._buffer = []
+
+    def close(self) -> None:
+        """Writes the rest and the footer."""
+        self._flush()
+        self._writer.close()
+
+
+def write_rejects(folder: Folder, name: str, rejects: Iterable[Rejected]) -> FileEntry:
+    """Writes a whole file of rejects."""
+    with folder.writing(name) as sink:
+        writer = RejectsWriter(sink)
+        for reject in rejects:
+            writer.add(reject)
+        writer.close()
+    return _entry(name, sink)
+
+
+def _entry(name: str, sink: HashingWriter) -> FileEntry:
+    return FileEntry(name=name, bytes=sink.size, sha256=sink.sha256)
+
+
+def _groups(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
+    group: list[Sample] = []
+    for sample in samples:
+        group.append(sample)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
