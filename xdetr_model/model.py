@@ -1,0 +1,175 @@
+"""X-DETR: objects of a photo and tokens of a text as vectors of one space, from two streams that never touch.
+
+Legend: B photos, Q object queries, L decoder layers, N texts, T tokens, d width of the common space.
+"""
+
+import math
+import os
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, initialization
+from transformers.models.deformable_detr.modeling_deformable_detr import DeformableDetrMLPPredictionHead
+
+from xdetr_model.configuration import XDetrConfig
+from xdetr_model.proposals import Proposals
+from xdetr_model.text_tower import build_text_encoder, pool_sentences
+from xdetr_model.trunk import XDetrTrunk
+
+PRIOR_OBJECT = 0.01  # probability of an object that an untrained query states (focal loss paper, sec. 3.3)
+
+
+class ImageEncoding(NamedTuple):
+    """``objects [B, Q, d]`` and ``image [B, d]`` of length 1, ``boxes_cxcywh_norm [B, Q, 4]``, ``objectness [B, Q]``
+    (a logit)."""
+
+    objects: Tensor
+    boxes_cxcywh_norm: Tensor
+    objectness: Tensor
+    image: Tensor
+
+
+class TextEncoding(NamedTuple):
+    """``tokens [N, T, d]`` and ``sentence [N, d]`` of length 1; vectors of padding mean nothing."""
+
+    tokens: Tensor
+    sentence: Tensor
+
+
+class XDetrOutput(NamedTuple):
+    """What the losses need: scores and boxes of every decoder layer (last = final), the proposals, the embeddings.
+
+    ``objectness_logits [L, B, Q]``, ``boxes_cxcywh_norm [L, B, Q, 4]``, ``objects [B, Q, d]``, ``image [B, d]``,
+    ``tokens [N, T, d]``, ``sentence [N, d]``. Coordinates and embeddings are float32 whatever the weights are.
+    """
+
+    objectness_logits: Tensor
+    boxes_cxcywh_norm: Tensor
+    proposals: Proposals | None
+    objects: Tensor
+    image: Tensor
+    tokens: Tensor
+    sentence: Tensor
+
+
+class ObjectnessHead(nn.Linear):
+    """One logit per query."""
+
+    def __init__(self, width: int):
+        super().__init__(width, 1)
+
+
+class BoxHead(DeformableDetrMLPPredictionHead):  # type: ignore[misc]
+    """The library's box head, starting at "no change", or at a small box where it starts from a point."""
+
+    def __init__(self, width: int, starts_from_point: bool):
+        super().__init__(input_dim=width, hidden_dim=width, output_dim=4, num_layers=3)
+        self.starts_from_point = starts_from_point
+
+
+class XDetrModel(PreTrainedModel):  # type: ignore[misc]
+    """The network. ``class_embed``, ``bbox_embed`` and ``model`` carry the names of ``DeformableDetrForObjectDetection``."""
+
+    config_class = XDetrConfig
+    base_model_prefix = "xdetr"
+    main_input_name = "pixel_values"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: XDetrConfig):
+        super().__init__(config)
+        detector: Any = config.detector_config
+        width = int(detector.d_model)
+        heads = (int(detector.decoder_layers) if detector.with_box_refine else 1) + int(detector.two_stage)
+        self.model = XDetrTrunk(detector, mask_padding=config.mask_padding)
+        self.class_embed = nn.ModuleList(ObjectnessHead(width) for _ in range(heads))
+        self.bbox_embed = nn.ModuleList(BoxHead(width, not detector.two_stage and i == 0) for i in range(heads))
+        self.text_encoder = build_text_encoder(config.text_config)  # type: ignore[arg-type]
+        hidden = int(config.text_config.hidden_size)  # type: ignore[union-attr]
+        self.object_projection = nn.Linear(width, config.alignment_dim)
+        self.image_projection = nn.Linear(width, config.alignment_dim)
+        self.token_projection = nn.Linear(hidden, config.alignment_dim)
+        self.sentence_projection = nn.Linear(hidden, config.alignment_dim)
+        self.model.freeze_stages(config.frozen_backbone_stages)
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, ObjectnessHead):
+            initialization.constant_(module.bias, -math.log((1 - PRIOR_OBJECT) / PRIOR_OBJECT))
+        elif isinstance(module, BoxHead):
+            for layer in list(module.layers)[:-1]:
+                initialization.xavier_uniform_(layer.weight)
+            initialization.zeros_(module.layers[-1].weight)
+            small = -2.0 if module.starts_from_point else 0.0
+            initialization.copy_(module.layers[-1].bias, torch.tensor([0.0, 0.0, small, small]))
+        elif isinstance(module, nn.Linear):
+            initialization.xavier_uniform_(module.weight)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> "XDetrModel":
+        """Load a checkpoint directory or hub name; see :func:`xdetr_model.checkpoint.load_model` for the errors."""
+        from xdetr_model.checkpoint import load_model
+
+        return load_model(pretrained_model_name_or_path, loader=super().from_pretrained, **kwargs)
+
+    def encode_image(self, pixel_values: Tensor, pixel_mask: Tensor | None = None) -> ImageEncoding:
+        """Encode photos ``[B, 3, H, W]``; ``pixel_mask [B, H, W]`` is True on the photo, None if nothing is padded."""
+        trunk = self.model(pixel_values, _as_bool(pixel_mask), self.class_embed, self.bbox_embed)
+        last = self._head(self.class_embed, trunk.states.shape[0] - 1)
+        return ImageEncoding(
+            objects=_unit(self.object_projection(trunk.states[-1])),
+            boxes_cxcywh_norm=trunk.boxes_cxcywh_norm[-1],
+            objectness=last(trunk.states[-1])[..., 0].float(),
+            image=_unit(self.image_projection(trunk.image)),
+        )
+
+    def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> TextEncoding:
+        """Encode texts ``[N, T]``. No texts at all give empty vectors."""
+        if input_ids.shape[0] == 0 or input_ids.shape[1] == 0:
+            width = self.config.alignment_dim
+            return TextEncoding(
+                torch.zeros(*input_ids.shape, width, device=self.device),
+                torch.zeros(input_ids.shape[0], width, device=self.device),
+            )
+        states = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        pooled = pool_sentences(states, attention_mask, self.config.sentence_pooling)
+        return TextEncoding(_unit(self.token_projection(states)), _unit(self.sentence_projection(pooled)))
+
+    def forward(
+        self, pixel_values: Tensor, pixel_mask: Tensor | None, input_ids: Tensor, attention_mask: Tensor
+    ) -> XDetrOutput:
+        """Everything the losses need, in one call (so that DDP sees every parameter used).
+
+        With no texts a dummy text runs through the encoder and is cut away: its gradients are zeros, not absent.
+        """
+        trunk = self.model(pixel_values, _as_bool(pixel_mask), self.class_embed, self.bbox_embed)
+        logits = [self._head(self.class_embed, i)(states)[..., 0].float() for i, states in enumerate(trunk.states)]
+        count = input_ids.shape[0]
+        if count == 0:
+            input_ids = torch.zeros(1, 1, dtype=torch.long, device=pixel_values.device)
+            attention_mask = torch.ones_like(input_ids)
+        text = self.encode_text(input_ids, attention_mask)
+        return XDetrOutput(
+            objectness_logits=torch.stack(logits),
+            boxes_cxcywh_norm=trunk.boxes_cxcywh_norm,
+            proposals=trunk.proposals,
+            objects=_unit(self.object_projection(trunk.states[-1])),
+            image=_unit(self.image_projection(trunk.image)),
+            tokens=text.tokens[:count],
+            sentence=text.sentence[:count],
+        )
+
+    def _head(self, heads: nn.ModuleList, layer: int) -> nn.Module:
+        return heads[layer if self.config.detector_config.with_box_refine else 0]
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return nn.functional.normalize(vectors.float(), dim=-1)
+
+
+def _as_bool(mask: Tensor | None) -> Tensor | None:
+    return None if mask is None else mask.bool()

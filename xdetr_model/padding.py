@@ -1,0 +1,91 @@
+"""Features of a photo that do not depend on what the photo is padded with.
+
+The library lets padding leak in three ways: biases of the backbone's norms fill the padding and the next
+convolution reads it, group norms average over it, and feature masks are resized by nearest neighbour, which keeps
+one row too many at odd sizes. Here the padding is set to 0 after every layer, which is what a convolution at the
+edge of an unpadded photo sees, group norms average over the photo alone, and masks follow the convolutions.
+
+Legend: B photos, C channels, H W size of a map. A mask is True on the photo.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from transformers.models.resnet.modeling_resnet import (
+    ResNetBackbone,
+    ResNetBasicLayer,
+    ResNetBottleNeckLayer,
+)
+
+FeatureMap = tuple[Tensor, Tensor | None]
+
+
+def follow_mask(mask_BHW: Tensor | None, map_BCHW: Tensor) -> Tensor | None:
+    """The mask after a layer that kept or halved (rounding up) the map: output i sees input 2 i at its centre."""
+    if mask_BHW is None or mask_BHW.shape[-2:] == map_BCHW.shape[-2:]:
+        return mask_BHW
+    return mask_BHW[:, ::2, ::2]
+
+
+def blank(map_BCHW: Tensor, mask_BHW: Tensor | None) -> Tensor:
+    """The map with 0 on the padding."""
+    return map_BCHW if mask_BHW is None else map_BCHW * mask_BHW[:, None].to(map_BCHW.dtype)
+
+
+def masked_group_norm(map_BCHW: Tensor, mask_BHW: Tensor | None, norm: nn.GroupNorm) -> Tensor:
+    """Group norm whose mean and variance are those of the photo alone; 0 on the padding."""
+    if mask_BHW is None:
+        output: Tensor = norm(map_BCHW)
+        return output
+    batch, channels, height, width = map_BCHW.shape
+    grouped = map_BCHW.float().reshape(batch, norm.num_groups, channels // norm.num_groups, height, width)
+    inside = mask_BHW[:, None, None].to(grouped.dtype)
+    count = inside.sum((2, 3, 4), keepdim=True) * grouped.shape[2]
+    mean = (grouped * inside).sum((2, 3, 4), keepdim=True) / count
+    variance = ((grouped - mean).square() * inside).sum((2, 3, 4), keepdim=True) / count
+    scaled = ((grouped - mean) * torch.rsqrt(variance + norm.eps)).reshape(batch, channels, height, width)
+    affine = scaled * norm.weight.float()[:, None, None] + norm.bias.float()[:, None, None]
+    return blank(affine, mask_BHW).to(map_BCHW.dtype)
+
+
+def _block(
+    block: ResNetBasicLayer | ResNetBottleNeckLayer, map_BCHW: Tensor, mask_BHW: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    residual, hidden, mask = block.shortcut(map_BCHW), map_BCHW, mask_BHW
+    for layer in block.layer:
+        hidden = layer(hidden)
+        mask = follow_mask(mask, hidden)
+        hidden = blank(hidden, mask)
+    return blank(block.activation(hidden + residual), mask), mask
+
+
+def resnet_feature_maps(backbone: ResNetBackbone, pixels_BCHW: Tensor, mask_BHW: Tensor | None) -> list[FeatureMap]:
+    """The backbone's output maps and their masks; equal to ``backbone(pixels)`` where there is no padding."""
+    hidden, mask, maps = pixels_BCHW, mask_BHW, []
+    for stem in (backbone.embedder.embedder, backbone.embedder.pooler):
+        hidden = stem(blank(hidden, mask))
+        mask = follow_mask(mask, hidden)
+        hidden = blank(hidden, mask)
+    if "stem" in backbone.out_features:
+        maps.append((hidden, mask))
+    for name, stage in zip(backbone.stage_names[1:], backbone.encoder.stages, strict=True):
+        for block in stage.layers:
+            hidden, mask = _block(block, hidden, mask)
+        if name in backbone.out_features:
+            maps.append((hidden, mask))
+    return maps
+
+
+def project_levels(projections: Iterable[nn.Sequential], maps: Sequence[FeatureMap]) -> list[FeatureMap]:
+    """One map per level: a projection of each backbone map, then stride-2 convolutions of the last one."""
+    levels: list[FeatureMap] = []
+    for index, (convolution, norm) in enumerate(projections):
+        if index < len(maps):
+            source, mask = maps[index]
+        else:
+            source, mask = maps[-1] if index == len(maps) else levels[-1]
+        projected = convolution(source)
+        mask = follow_mask(mask, projected)
+        levels.append((masked_group_norm(projected, mask, norm), mask))
+    return levels
