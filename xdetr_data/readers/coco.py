@@ -30,4 +30,3 @@ def parse_box(data: bytes) -> CocoBox | Unreadable:
 def read_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayChunk]:
     """Chunks of ``annotations`` of a COCO instances file; raises InputError where the file is no such file."""
     return iter_array_chunks(path, ("annotations",), chunk_bytes=chunk_bytes)
-

@@ -63,6 +63,16 @@ def open_input(path: str) -> IO[bytes]:
     return stream
 
 
+def input_bytes(path: str) -> int:
+    """Size of an input as it is stored; raises InputError where there is none."""
+    try:
+        fs, name = fsspec.url_to_fs(path)
+        size: int = fs.size(name)
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(f"{path}: there is no such file ({error}); check the address") from error
+    return size
+
+
 def iter_array_chunks(path: str, names: Sequence[str], *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayChunk]:
     """Yields the elements of the named top-level arrays in file order, about ``chunk_bytes`` at a time.
 

@@ -5,7 +5,7 @@ paragraph, a box in pixels ``[x, y, w, h]`` and character spans of the paragraph
 Source: ashkamath/mdetr, ``scripts/pre-training``; docs of the released ``final_*.json``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -58,6 +58,7 @@ _HEAD = msgspec.json.Decoder(ParagraphHead, strict=False)
 _HEADS = msgspec.json.Decoder(list[ParagraphHead], strict=False)
 _PARAGRAPH = msgspec.json.Decoder(MdetrParagraph, strict=False)
 _ANNOTATION = msgspec.json.Decoder(MdetrAnnotation)
+_ANNOTATIONS = msgspec.json.Decoder(list[MdetrAnnotation])
 
 
 class _IdOnly(msgspec.Struct, frozen=True):
@@ -73,6 +74,15 @@ def parse_paragraph(data: bytes) -> MdetrParagraph | Unreadable:
         return _PARAGRAPH.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Unreadable(problem=str(error), id=_id_of(data))
+
+
+def parse_annotations(parts: Sequence[bytes]) -> list[MdetrAnnotation | Unreadable]:
+    """Elements of ``annotations[]``, one result each; all at once where all are well formed."""
+    try:
+        annotations: list[MdetrAnnotation | Unreadable] = [*_ANNOTATIONS.decode(b"[" + b",".join(parts) + b"]")]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return [parse_annotation(part) for part in parts]
+    return annotations
 
 
 def parse_annotation(data: bytes) -> MdetrAnnotation | Unreadable:

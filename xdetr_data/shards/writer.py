@@ -1,7 +1,7 @@
 """Writes one shard: a tar of photos and labels, a Parquet file of the labels, rejects, and the done-marker."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,60 +74,69 @@ def write_samples(folder: Folder, stem: str, samples: Iterable[Sample]) -> tuple
             _tar_writer(tar_sink) as tar,
             pq.ParquetWriter(parquet_sink, SAMPLE_ARROW_SCHEMA, compression="zstd") as parquet,
         ):
-            for group in _groups(samples, ROWS_PER_GROUP):
-                for sample in group:
-                    members: dict[str, str | bytes] = {"__key__": sample.record.key, "json": to_json(sample.record)}
-                    if sample.photo is not None:
-                        members[sample.photo.suffix] = sample.photo.data
-                    tar.write(members)
-                parquet.write_table(to_arrow([sample.record for sample in group]))
-                rows += len(group)
-    return rows, [_entry(f"{stem}.tar", tar_sink), _entry(f"{stem}.parquet", parquet_sink)]
+            pending: list[GroundedImage] = []
+            for sample in samples:
+                members: dict[str, str | bytes] = {"__key__": sample.record.key, "json": to_json(sample.record)}
+                if sample.photo is not None:
+                    members[sample.photo.suffix] = sample.photo.data
+                tar.write(members)
+                rows += 1
+                pending.append(sample.record)
+                if len(pending) == ROWS_PER_GROUP:
+                    parquet.write_table(to_arrow(pending))
+                    pending = []
+            if pending:
+                parquet.write_table(to_arrow(pending))
+    return rows, [entry(f"{stem}.tar", tar_sink), entry(f"{stem}.parquet", parquet_sink)]
+
+
+def write_stats(folder: Folder, prefix: str, stats: ShardStats) -> None:
+    """Writes a shard's done-marker; call it when every other file of the shard stands."""
+    folder.write(stats_name(prefix, stats.shard), msgspec.json.format(msgspec.json.encode(stats), indent=1))
+
+
+def read_stats(folder: Folder, prefix: str, shard: int) -> ShardStats | None:
+    """The done-marker of a shard, or None where the shard is not done."""
+    name = stats_name(prefix, shard)
+    return msgspec.json.decode(folder.read(name), type=ShardStats) if folder.exists(name) else None
 
 
 class RejectsWriter:
-    """Writes rejects as they come, in bounded memory; ``entry`` is known when the folder's writing block has ended."""
+    """Writes rejects as they come, in bounded memory."""
 
-    def __init__(self, sink: HashingWriter) -> None:
-        self._writer = pq.ParquetWriter(sink, REJECTED_ARROW_SCHEMA, compression="zstd")
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
         self._buffer: list[Rejected] = []
 
     def add(self, reject: Rejected) -> None:
         """Adds one reject."""
         self._buffer.append(reject)
         if len(self._buffer) >= 16 * ROWS_PER_GROUP:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Writes what is buffered."""
         self._writer.write_table(rejects_to_arrow(self._buffer))
         self._buffer = []
 
-    def close(self) -> None:
-        """Writes the rest and the footer."""
-        self._flush()
-        self._writer.close()
+
+@contextmanager
+def rejects_writer(sink: HashingWriter) -> Iterator[RejectsWriter]:
+    """A Parquet file of rejects on ``sink``."""
+    with pq.ParquetWriter(sink, REJECTED_ARROW_SCHEMA, compression="zstd") as parquet:
+        writer = RejectsWriter(parquet)
+        yield writer
+        writer.flush()
 
 
 def write_rejects(folder: Folder, name: str, rejects: Iterable[Rejected]) -> FileEntry:
     """Writes a whole file of rejects."""
-    with folder.writing(name) as sink:
-        writer = RejectsWriter(sink)
+    with folder.writing(name) as sink, rejects_writer(sink) as writer:
         for reject in rejects:
             writer.add(reject)
-        writer.close()
-    return _entry(name, sink)
+    return entry(name, sink)
 
 
-def _entry(name: str, sink: HashingWriter) -> FileEntry:
+def entry(name: str, sink: HashingWriter) -> FileEntry:
+    """The entry of a file that was written to its end."""
     return FileEntry(name=name, bytes=sink.size, sha256=sink.sha256)
-
-
-def _groups(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
-    group: list[Sample] = []
-    for sample in samples:
-        group.append(sample)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group

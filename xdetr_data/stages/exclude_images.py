@@ -18,7 +18,9 @@ class Ledger:
         by_source[source] = by_source.get(source, 0) + 1
 
 
-def exclude_images(photos: Iterable[tuple[str, str]], lists: Sequence[ExclusionList]) -> tuple[list[str | None], Ledger]:
+def exclude_images(
+    photos: Iterable[tuple[str, str]], lists: Sequence[ExclusionList]
+) -> tuple[list[str | None], Ledger]:
     """For each photo (source, id) the path of the first list that names it, or None; and the ledger of all lists."""
     ledger = Ledger(hits={one.path: {} for one in lists})
     verdicts: list[str | None] = []

@@ -14,6 +14,7 @@ class PlacedAnnotation(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     box_xyxy: Box
+    is_clipped: bool = False
     spans: tuple[Span, ...]
 
 

@@ -1,0 +1,45 @@
+"""The command line ``xdetr-data``: one module of ``pipelines.commands`` for each command."""
+
+from typing import Annotated
+
+import typer
+
+from pipelines.commands import build_mixed_star
+
+app = typer.Typer(
+    name="xdetr-data",
+    help="Turns the public grounding datasets into training shards, and lets you look at every label.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from xdetr_data.manifest import tool_version
+
+        typer.echo(tool_version())
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("build-mixed-star")(build_mixed_star.build_mixed_star)
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The recipe of build-mixed-star: plan, partition, shards."""

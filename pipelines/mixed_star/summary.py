@@ -1,0 +1,85 @@
+"""What a mixed* build tells people: the plan before it, the account after it."""
+
+from collections import Counter
+from typing import Any
+
+from pipelines import console
+from pipelines.mixed_star.recipe import Prepared, ledger_entries
+from xdetr_data.manifest import ExclusionEntry, Manifest
+
+# Measured by `make bench` on two cores (docs/benchmarks.md), rounded down: what one process does in a second.
+ANNOTATIONS_PER_SECOND = 9_000
+PHOTOS_PER_SECOND = 150
+_POLICY_STAGES = ("exclude_images", "limit")
+
+
+def describe_plan(prepared: Prepared, workers: int) -> dict[str, Any]:
+    """Counts, bytes and an estimate of a build that has not begun."""
+    plan, config = prepared.plan, prepared.config
+    photos = plan.photos.num_rows
+    missing = 0 if config.metadata_only else plan.photos["address"].null_count
+    seconds = plan.tally.count("annotation", "in") / ANNOTATIONS_PER_SECOND
+    seconds += 0 if config.metadata_only else (photos - missing) / PHOTOS_PER_SECOND
+    return {
+        "photos": photos,
+        "photos_by_source": dict(sorted(Counter(plan.photos["source"].to_pylist()).items())),
+        "photos_missing": missing,
+        "paragraphs_read": plan.tally.count("paragraph", "in"),
+        "annotations_read": plan.tally.count("annotation", "in"),
+        "boxes_read": plan.tally.count("box", "in"),
+        "rejected_so_far": {unit: plan.tally.rejects(unit) for unit in plan.tally.units()},
+        "shards": plan.shards,
+        "photo_bytes": plan.photo_bytes,
+        "label_bytes": plan.label_bytes,
+        "scratch_bytes": plan.label_bytes // 3,
+        "estimated_minutes": round(seconds / max(1, workers) / 60, 1),
+        "excluded": {one.path: one.hits for one in ledger_entries(prepared)},
+        "config_hash": prepared.digest,
+    }
+
+
+def print_plan(prepared: Prepared, workers: int, *, as_json: bool) -> None:
+    """Shows a plan; nothing has been written."""
+    plan = describe_plan(prepared, workers)
+    if as_json:
+        console.print_json(plan)
+        return
+    rows = [[name.replace("_", " "), f"{value:,}"] for name, value in plan.items() if isinstance(value, int | float)]
+    rows += [[f"photos of {source}", f"{count:,}"] for source, count in plan["photos_by_source"].items()]
+    console.table("plan (nothing is written)", ["", "count"], rows)
+    for path, hits in plan["excluded"].items():
+        console.say(f"excluded by {path}: {_hits(hits)}")
+
+
+def _hits(hits: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {source} photos" for source, count in sorted(hits.items())) or "no photo"
+
+
+def error_rate(manifest: Manifest) -> float:
+    """Share of the photos that were wanted and lost to errors; exclusion and --limit are no errors."""
+    photos = manifest.accounting["units"].get("photo", {"in": 0, "rejected": {}})
+    by_stage = {stage: sum(reasons.values()) for stage, reasons in photos["rejected"].items()}
+    policy = sum(by_stage.get(stage, 0) for stage in _POLICY_STAGES)
+    wanted = photos["in"] - policy
+    return (sum(by_stage.values()) - policy) / wanted if wanted else 0.0
+
+
+def print_summary(manifest: Manifest, out: str, *, as_json: bool) -> None:
+    """Shows what became of everything that went in."""
+    console.accounting_table(manifest.accounting)
+    for one in manifest.exclusions:
+        console.say(f"excluded by {one.path} ({one.ids:,} ids): {_hits(one.hits)}")
+        _warn_ambiguous_ids(one)
+    console.say(f"{manifest.rows:,} samples in {len(manifest.shards)} shards: {out}")
+    console.say(f"next: xdetr-data validate {out}   ·   xdetr-data stats {out}")
+    if as_json:
+        console.print_json(
+            {"out": out, "rows": manifest.rows, "shards": len(manifest.shards), "accounting": manifest.accounting}
+        )
+
+
+def _warn_ambiguous_ids(one: ExclusionEntry) -> None:
+    if len(one.hits) > 1:
+        console.warn(
+            f"{one.path} hit photos of several sources; if its bare numbers mean one, say --exclude SOURCE={one.path}"
+        )

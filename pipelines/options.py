@@ -1,0 +1,146 @@
+"""Flags that several commands share, and the way every command ends: its exit code and its one-line errors."""
+
+import functools
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
+
+import typer
+
+from pipelines import console
+
+DONE, FAILED, USAGE, OVER_ERROR_RATE, INVALID, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+P = ParamSpec("P")
+
+
+def apply_config_file(context: typer.Context, path: Path | None) -> Path | None:
+    """Takes the values of ``--config FILE`` (YAML, keys as the flags are called) as defaults; flags win."""
+    if path is None:
+        return None
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise typer.BadParameter(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
+    if not isinstance(values, dict):
+        raise typer.BadParameter(f"{path}: must hold 'flag: value' lines")
+    known = {str(parameter.name) for parameter in context.command.params} - {"config"}
+    defaults = {str(key).replace("-", "_"): value for key, value in values.items()}
+    if unknown := sorted(set(defaults) - known):
+        raise typer.BadParameter(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
+    for key, value in defaults.items():
+        if isinstance(value, dict):
+            defaults[key] = [f"{name}={item}" for name, item in value.items()]
+    context.default_map = {**(context.default_map or {}), **defaults}
+    return path
+
+
+Out = Annotated[str, typer.Option(help="Output folder: a path or any fsspec address (s3://…).")]
+Workers = Annotated[
+    int,
+    typer.Option(
+        help="Processes; 0 works in this one. With RAY_ADDRESS set: tasks at a time on that cluster.",
+        show_default="number of cores",
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Decides which photo goes to which shard.")]
+Limit = Annotated[int | None, typer.Option(help="Only the first N photos of the inputs.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the plan with counts, bytes and an estimate; write nothing.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier run of the same command stopped.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete what an earlier run left in --out.")]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[SOURCE=]FILE",
+        help="Photos to leave out: COCO/LVIS/MDETR JSON, refer pickle, Flickr split file or list of ids. Repeatable. "
+        "SOURCE= (coco, vg, flickr) says what bare numbers mean.",
+    ),
+]
+ShardBytes = Annotated[str, typer.Option(help="About how large a shard may become, as in 512MB or 1GiB.")]
+MaxErrorRate = Annotated[
+    float, typer.Option(help="Share of photos lost to errors above which the run, though done, ends with code 3.")
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="YAML file with 'flag: value' lines; flags on the command line win.",
+        callback=apply_config_file,
+        is_eager=True,
+        dir_okay=False,
+        exists=True,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def default_workers() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def parse_bytes(text: str) -> int:
+    """``512MB`` or ``1GiB`` → bytes; raises typer.BadParameter for anything else."""
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError as error:
+        raise typer.BadParameter(f"{text!r} is no size; write it as 512MB or 1GiB") from error
+
+
+def parse_pairs(option: str, values: list[str] | None) -> dict[str, str]:
+    """``coco=DIR`` flags → mapping; raises typer.BadParameter where one has no sign or repeats a name."""
+    pairs: dict[str, str] = {}
+    for value in values or ():
+        name, sign, rest = value.partition("=")
+        if not (name and sign and rest):
+            raise typer.BadParameter(f"{option} {value!r} must be written as NAME=VALUE")
+        if name in pairs:
+            raise typer.BadParameter(f"{option} gives {name!r} twice")
+        pairs[name] = rest
+    return pairs
+
+
+def parse_number(option: str, text: str) -> float:
+    """A number in a flag; raises typer.BadParameter for anything else."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{option}: {text!r} is no number") from None
+
+
+def existing(*, resume: bool, overwrite: bool) -> Any:
+    """What to do with an output folder that holds something."""
+    if resume and overwrite:
+        raise typer.BadParameter("--resume and --overwrite contradict each other")
+    return "resume" if resume else "overwrite" if overwrite else "refuse"
+
+
+def command(body: Callable[P, int | None]) -> Callable[P, None]:
+    """Ends a command with its exit code; an error becomes one line, its traceback shows with ``--debug``."""
+
+    @functools.wraps(body)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        from xdetr_data.errors import XdetrDataError
+
+        try:
+            code = body(*args, **kwargs)
+        except KeyboardInterrupt:
+            console.fail("interrupted; what is finished stays: go on with --resume")
+            raise typer.Exit(INTERRUPTED) from None
+        except (XdetrDataError, OSError, MemoryError) as error:
+            if kwargs.get("debug"):
+                traceback.print_exc()
+            console.fail(" ".join(str(error).split()) or type(error).__name__)
+            raise typer.Exit(FAILED) from None
+        if code:
+            raise typer.Exit(code)
+
+    return run

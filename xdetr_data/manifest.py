@@ -1,0 +1,83 @@
+"""The manifest of a dataset: written last, so that a dataset is complete only where it is present.
+
+It holds no times, so that the same inputs, configuration and seed give the same manifest.
+"""
+
+from importlib import metadata
+from typing import Any
+
+import msgspec
+
+from xdetr_data.errors import InputError
+from xdetr_data.shards.writer import FileEntry
+from xdetr_data.storage import Folder
+
+MANIFEST = "manifest.json"
+
+
+class InputEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An input file: what it was for, where it was, its bytes and sha256 as stored, and its licence if known."""
+
+    role: str
+    path: str
+    bytes: int
+    sha256: str
+    licence: str | None = None
+
+
+class ExclusionEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the excluded-photo ledger: a list, how many ids it holds, and how many photos of which source it hit."""
+
+    path: str
+    format: str
+    ids: int
+    hits: dict[str, int]
+
+
+class ShardEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A shard: its number of samples and its files."""
+
+    shard: int
+    rows: int
+    files: list[FileEntry]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the dataset was made from, how, and what became of every input element."""
+
+    schema: int
+    recipe: str
+    tool_version: str
+    prefix: str
+    split: str
+    seed: int
+    config: dict[str, Any]
+    config_hash: str
+    inputs: list[InputEntry]
+    exclusions: list[ExclusionEntry]
+    accounting: dict[str, Any]
+    rows: int
+    shards: list[ShardEntry]
+    rejects: list[FileEntry]
+
+
+def tool_version() -> str:
+    """Version of this tool."""
+    return metadata.version("xdetr-data")
+
+
+def write_manifest(folder: Folder, manifest: Manifest) -> None:
+    """Writes the manifest: the dataset is complete."""
+    folder.write(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1))
+
+
+def read_manifest(folder: Folder) -> Manifest:
+    """The manifest of a finished dataset; raises InputError where there is none, or it is of another schema."""
+    if not folder.exists(MANIFEST):
+        raise InputError(
+            f"{folder.url}: has no {MANIFEST}: no dataset, or its run is not finished (repeat it with --resume)"
+        )
+    try:
+        return msgspec.json.decode(folder.read(MANIFEST), type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{folder.path(MANIFEST)}: is no manifest of this tool ({error})") from error
