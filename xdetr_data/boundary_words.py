@@ -144,8 +144,8 @@ def before_kind(word: str) -> Before:
 def after_kind(word: str) -> int:
     """The kind of a word that stands after a mark and a space: an ``After``, plus 1 where it is capitalised."""
     bare = word.strip(_OPENING_MARKS).rstrip(_CLOSING_MARKS)
-    if not bare:
-        return After.NO_WORD if word.strip(_OPENING_MARKS) else After.OTHER
+    if not bare:  # an opening mark alone begins something; a second space or other marks go on
+        return After.OTHER if word and not word.strip(_OPENING_MARKS) else After.NO_WORD
     if bare[0].isdigit():
         return After.DIGIT
     letter = _LETTERS.search(bare)
