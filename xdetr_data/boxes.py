@@ -39,6 +39,8 @@ def clip_xyxy(box_xyxy: Sequence[float], size_hw: tuple[int, int]) -> Box:
     """The part of a box in pixels that lies on the photo; may have no area."""
     x0, y0, x1, y1 = box_xyxy
     height, width = size_hw
+    if x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height:
+        return (x0, y0, x1, y1)
     return (
         min(max(x0, 0.0), float(width)),
         min(max(y0, 0.0), float(height)),

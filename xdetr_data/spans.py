@@ -26,9 +26,7 @@ def join_spans(spans: Iterable[Sequence[int]], text: str) -> tuple[Span, ...]:
     MDETR writes phrases word by word: "one man" may be ``[[0, 3], [4, 7]]`` and becomes ``((0, 7),)``.
     Really disjoint spans stay apart.
     """
-    ordered = sorted((int(begin), int(end)) for begin, end in spans)
-    if len(ordered) == 1:
-        return (ordered[0],)
+    ordered = sorted([(begin, end) for begin, end in spans])
     joined: list[Span] = []
     for begin, end in ordered:
         if joined and (begin <= joined[-1][1] or text[joined[-1][1] : begin].isspace()):
@@ -40,12 +38,12 @@ def join_spans(spans: Iterable[Sequence[int]], text: str) -> tuple[Span, ...]:
 
 def shift_spans(spans: Iterable[Span], offset: int) -> tuple[Span, ...]:
     """Spans moved by ``offset`` characters; ``shift_spans(shift_spans(s, n), -n) == s``."""
-    return tuple((begin + offset, end + offset) for begin, end in spans)
+    return tuple([(begin + offset, end + offset) for begin, end in spans])
 
 
-def contains(outer: Span, spans: Iterable[Span]) -> bool:
-    """Whether every span lies inside ``outer``."""
-    return all(outer[0] <= begin and end <= outer[1] for begin, end in spans)
+def contains(outer: Span, spans: Sequence[Span]) -> bool:
+    """Whether all of a phrase's spans, which are in order, lie inside ``outer``."""
+    return outer[0] <= spans[0][0] and spans[-1][1] <= outer[1]
 
 
 def span_text(spans: Iterable[Span], text: str) -> str:

@@ -1,5 +1,6 @@
 """From a paragraph's sentences and its placed annotations to independent queries with their phrases."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -28,11 +29,11 @@ def form_queries(
     """
     phrases: list[dict[tuple[Span, ...], list[PlacedAnnotation]]] = [{} for _ in sentences]
     homeless: list[PlacedAnnotation] = []
+    begins = [begin for begin, _ in sentences]
     for annotation in annotations:
-        for index, sentence in enumerate(sentences):
-            if contains(sentence, annotation.spans):
-                phrases[index].setdefault(annotation.spans, []).append(annotation)
-                break
+        index = bisect_right(begins, annotation.spans[0][0]) - 1
+        if index >= 0 and contains(sentences[index], annotation.spans):
+            phrases[index].setdefault(annotation.spans, []).append(annotation)
         else:
             homeless.append(annotation)
     queries = [
@@ -43,8 +44,8 @@ def form_queries(
             phrases=tuple(
                 BoxedPhrase(
                     spans=shift_spans(spans, -begin),
-                    boxes_xyxy=tuple(one.box_xyxy for one in named),
-                    annotation_ids=tuple(one.id for one in named),
+                    boxes_xyxy=tuple([one.box_xyxy for one in named]),
+                    annotation_ids=tuple([one.id for one in named]),
                 )
                 for spans, named in sorted(phrases[index].items())
             ),

@@ -1,0 +1,47 @@
+# Every target does its own set-up: only Python 3.11, make and git are needed.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+EXTRAS := dev
+BENCH_DIR ?= out/bench
+BENCH_SCALE ?= 1.0
+
+.PHONY: help setup demo test test-slow lint bench bench-split clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+setup: $(READY)  ## install into .venv
+
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11 or say make PYTHON=…"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $(READY)
+
+demo: $(READY)  ## draw a toy world and build shards from it
+	$(BIN)/xdetr-data demo
+
+test: $(READY)  ## all tests that take no more than minutes, and the linters
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-slow: $(READY)  ## the tests that take many minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)  ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## build-mixed-star at the real files' size, beside a plain script (about 10 GB of disk and memory)
+	$(BIN)/python -m benchmarks.mixed_star --dir $(BENCH_DIR) --scale $(BENCH_SCALE)
+
+bench-split: $(READY)  ## how many paragraphs are split exactly
+	$(BIN)/python -m benchmarks.split
+
+clean:  ## remove what make made
+	rm -rf $(VENV) out build *.egg-info
