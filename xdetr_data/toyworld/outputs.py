@@ -1,0 +1,86 @@
+"""The files of a world and how each is put together from the rows of many photos, in bounded memory.
+
+Workers spill the rows of a chunk of photos; the merge copies the spills in the order of the photos. So a file's bytes
+do not depend on who wrote which part, and no file is ever held in memory.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import msgspec
+
+Spills = Iterable[Path]
+
+
+class JsonFile(NamedTuple):
+    """One JSON object: first `head`, then each section as an array, then `tail` of the counts of all rows."""
+
+    path: str
+    sections: tuple[str, ...]
+    head: dict[str, object]
+    tail: Callable[[Counter[str]], dict[str, object]]
+    separator = b",\n"
+
+    def merge(self, stream: IO[bytes], spills: Sequence[Spills], counts: Counter[str]) -> None:
+        """Writes the whole file; `spills` are the parts of each section in order."""
+        fields: list[bytes | Spills] = [msgspec.json.encode({name: value})[1:-1] for name, value in self.head.items()]
+        stream.write(b"{" + b"".join(field + b",\n" for field in fields if isinstance(field, bytes)))
+        for number, (section, parts) in enumerate(zip(self.sections, spills, strict=True)):
+            stream.write((b",\n" if number else b"") + f'"{section}": [\n'.encode())
+            copy_parts(stream, parts, self.separator)
+            stream.write(b"\n]")
+        for name, value in self.tail(counts).items():
+            stream.write(b",\n" + msgspec.json.encode({name: value})[1:-1])
+        stream.write(b"}\n")
+
+
+class LinesFile(NamedTuple):
+    """A text file of lines: JSONL, CSV, TSV, lists; `header` is its first line with its line end, or nothing."""
+
+    path: str
+    header: bytes = b""
+    sections = ("lines",)
+    separator = b"\n"
+
+    def merge(self, stream: IO[bytes], spills: Sequence[Spills], _: Counter[str]) -> None:
+        """Writes the whole file."""
+        stream.write(self.header)
+        if copy_parts(stream, spills[0], self.separator):
+            stream.write(b"\n")
+
+
+class BlockFile(NamedTuple):
+    """A binary file of blocks one behind the other between `start` and `end`: a pickled list, a tar."""
+
+    path: str
+    start: bytes
+    end: bytes
+    sections = ("blocks",)
+    separator = b""
+
+    def merge(self, stream: IO[bytes], spills: Sequence[Spills], _: Counter[str]) -> None:
+        """Writes the whole file."""
+        stream.write(self.start)
+        copy_parts(stream, spills[0], self.separator)
+        stream.write(self.end)
+
+
+Output = JsonFile | LinesFile | BlockFile
+
+
+def copy_parts(stream: IO[bytes], parts: Spills, separator: bytes) -> bool:
+    """Copies the spills that hold anything, with the separator between them; whether there was any."""
+    wrote = False
+    for part in parts:
+        if part.exists():
+            if wrote:
+                stream.write(separator)
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, stream, 1 << 20)
+            wrote = True
+    return wrote
