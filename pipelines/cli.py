@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
+from pipelines import options
 from pipelines.commands import build_mixed_star
 
 app = typer.Typer(
     name="xdetr-data",
     help="Turns the public grounding datasets into training shards, and lets you look at every label.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -38,7 +38,7 @@ app.command("build-mixed-star")(build_mixed_star.build_mixed_star)
 
 def main() -> None:
     """Entry point."""
-    app()
+    options.run(app)
 
 
 if __name__ == "__main__":

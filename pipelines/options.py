@@ -2,12 +2,14 @@
 
 import functools
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import Annotated, Any, NoReturn, ParamSpec
 
 import typer
+from typer.exceptions import TyperException
 
 from pipelines import console
 
@@ -144,3 +146,13 @@ def command(body: Callable[P, int | None]) -> Callable[P, None]:
             raise typer.Exit(code)
 
     return run
+
+
+def run(app: typer.Typer) -> NoReturn:
+    """Runs a command line and leaves with its exit code; a usage error, too, is one line. Without arguments: help."""
+    try:
+        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
+    except TyperException as error:
+        console.fail(f"{' '.join(error.format_message().split())} (see --help)")
+        code = error.exit_code
+    sys.exit(code)
