@@ -9,43 +9,47 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, ClassVar
 
 import msgspec
 
 Spills = Iterable[Path]
 
 
-class JsonFile(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class JsonFile:
     """One JSON object: first `head`, then each section as an array, then `tail` of the counts of all rows."""
 
     path: str
     sections: tuple[str, ...]
     head: dict[str, object]
     tail: Callable[[Counter[str]], dict[str, object]]
-    separator = b",\n"
+    separator: ClassVar[bytes] = b",\n"
 
     def merge(self, stream: IO[bytes], spills: Sequence[Spills], counts: Counter[str]) -> None:
         """Writes the whole file; `spills` are the parts of each section in order."""
-        fields: list[bytes | Spills] = [msgspec.json.encode({name: value})[1:-1] for name, value in self.head.items()]
-        stream.write(b"{" + b"".join(field + b",\n" for field in fields if isinstance(field, bytes)))
+        stream.write(b"{")
+        for name, value in self.head.items():
+            stream.write(_field(name, value) + b",\n")
         for number, (section, parts) in enumerate(zip(self.sections, spills, strict=True)):
             stream.write((b",\n" if number else b"") + f'"{section}": [\n'.encode())
             copy_parts(stream, parts, self.separator)
             stream.write(b"\n]")
         for name, value in self.tail(counts).items():
-            stream.write(b",\n" + msgspec.json.encode({name: value})[1:-1])
+            stream.write(b",\n" + _field(name, value))
         stream.write(b"}\n")
 
 
-class LinesFile(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LinesFile:
     """A text file of lines: JSONL, CSV, TSV, lists; `header` is its first line with its line end, or nothing."""
 
     path: str
     header: bytes = b""
-    sections = ("lines",)
-    separator = b"\n"
+    sections: ClassVar[tuple[str, ...]] = ("lines",)
+    separator: ClassVar[bytes] = b"\n"
 
     def merge(self, stream: IO[bytes], spills: Sequence[Spills], _: Counter[str]) -> None:
         """Writes the whole file."""
@@ -54,20 +58,25 @@ class LinesFile(NamedTuple):
             stream.write(b"\n")
 
 
-class BlockFile(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class BlockFile:
     """A binary file of blocks one behind the other between `start` and `end`: a pickled list, a tar."""
 
     path: str
     start: bytes
     end: bytes
-    sections = ("blocks",)
-    separator = b""
+    sections: ClassVar[tuple[str, ...]] = ("blocks",)
+    separator: ClassVar[bytes] = b""
 
     def merge(self, stream: IO[bytes], spills: Sequence[Spills], _: Counter[str]) -> None:
         """Writes the whole file."""
         stream.write(self.start)
         copy_parts(stream, spills[0], self.separator)
         stream.write(self.end)
+
+
+def _field(name: str, value: object) -> bytes:
+    return msgspec.json.encode({name: value})[1:-1]
 
 
 Output = JsonFile | LinesFile | BlockFile

@@ -146,14 +146,15 @@ def join_expressions(
 def negative_spans(expression: Expression, *, keep_word_marks: bool = False) -> tuple[Span, ...]:
     """Spans of the words that may name no other object: every word, or a whole question without its mark.
 
-    With ``keep_word_marks`` a word has its own marks but never the one that ends the expression.
+    With ``keep_word_marks`` a word has its own marks, and one with the mark that ends the expression is left out.
     """
     text = expression.text
     body = text[:-1] if text.endswith(_MARKS) else text
     if expression.is_question:
         return ((0, len(body)),) if body else ()
-    pattern = _WORD if keep_word_marks else _BARE_WORD
-    return tuple(match.span() for match in pattern.finditer(body))
+    if keep_word_marks:
+        return tuple(match.span() for match in _WORD.finditer(text) if match.end() <= len(body))
+    return tuple(match.span() for match in _BARE_WORD.finditer(body))
 
 
 def _rivals(expressions: Sequence[Expression], max_iou: float) -> list[list[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import msgspec
 
@@ -17,7 +17,8 @@ from xdetr_data.toyworld.view import IntBox, View
 _ENCODER = msgspec.json.Encoder()
 
 
-class ToyPhoto(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ToyPhoto:
     """A drawn photo with its names and what speakers see."""
 
     seed: int

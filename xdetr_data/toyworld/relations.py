@@ -6,6 +6,8 @@ and might not even hold for the others.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from xdetr_data.toyworld.view import Seen, View
 
 DIRECTIONS = ("left", "right", "above", "below")
@@ -84,7 +86,7 @@ def in_order(view: View, side: str, kin: tuple[int, ...]) -> list[int] | None:
     """Kin counted from the left or right, or None where two stand one above the other."""
     ranked = sorted(kin, key=lambda index: view.objects[index].centre_xy[0], reverse=side == "right")
     places = [view.objects[index].centre_xy[0] for index in ranked]
-    gaps = [abs(one - other) for one, other in zip(places, places[1:], strict=False)]
+    gaps = [abs(one - other) for one, other in pairwise(places)]
     return ranked if min(gaps) > 0.08 * view.short_side else None
 
 

@@ -65,7 +65,7 @@ def render(scene: Scene, seed: int, photo: int) -> Rendered:
         stream.getvalue(),
         [_box_xyxy(patch) for patch in patches],
         [
-            float(np.count_nonzero(owners[patch.window][mask] == number) / max(1, np.count_nonzero(mask)))
+            float(np.mean(owners[patch.window][mask] == number))
             for number, (patch, mask) in enumerate(zip(patches, solid, strict=True))
         ],
         patches,

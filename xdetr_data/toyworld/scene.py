@@ -78,7 +78,7 @@ def sample_scene(seed: int, photo: int) -> Scene:
 
 
 def _photo_size(dice: Dice) -> tuple[int, int]:
-    longest = dice.integer(200, MAX_SIDE)
+    longest = dice.integer(210, MAX_SIDE)
     shortest = max(MIN_SIDE, int(longest / dice.uniform(1.0, _MAX_ASPECT)))
     return (longest, shortest) if dice.chance(0.4) else (shortest, longest)
 
@@ -92,9 +92,9 @@ def _kinds(dice: Dice, split: Split) -> list[_Kind]:
         held = dice.pick(words.HELD_OUT)
         patterns = (held.pattern,) if held.pattern else words.SHAPE[held.shape].patterns
         kinds = [_Kind(held.colour, dice.pick(patterns), held.shape)]
-    for _ in range(dice.weighted((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 4, 4, 4, 3, 2, 1))):
+    for _ in range(dice.weighted(range(14), _EXTRA_WEIGHTS)):
         roll, model = dice.uniform(), dice.pick(kinds)
-        if roll < 0.22:
+        if roll < 0.26:
             kinds.append(model)
         elif roll < 0.40:
             kinds.append(_kind(dice, split, colour=model.colour))
@@ -115,6 +115,8 @@ def _kind(dice: Dice, split: Split, colour: str | None = None, shape: str | None
         colour = colour if dice.chance(0.5) else None  # a shape and colour that are held out together have no way out
 
 
+# How many objects stand beside the first: most photos hold 5 to 12.
+_EXTRA_WEIGHTS = (2, 3, 4, 5, 7, 8, 9, 9, 9, 8, 7, 5, 4, 3)
 _SHAPE_WEIGHTS = [shape.weight for shape in words.SHAPES]
 
 
@@ -131,9 +133,7 @@ def _place_all(dice: Dice, kinds: list[_Kind], taken: list[Placed], height: int,
     return placed
 
 
-def _place(
-    dice: Dice, kind: _Kind, others: list[Placed], may_overlap: bool, height: int, width: int
-) -> Placed | None:
+def _place(dice: Dice, kind: _Kind, others: list[Placed], may_overlap: bool, height: int, width: int) -> Placed | None:
     """The object at a free place, or None when the photo is full."""
     sizes = list(words.SIZE_WEIGHTS)
     if kind.pattern not in words.SMALL_PATTERNS:
@@ -143,14 +143,18 @@ def _place(
     for _ in range(_TRIES):
         margin = radius * (0.55 if dice.chance(0.08) else 1.04)  # some are cut by the photo's edge
         centre = (dice.uniform(margin, width - margin), dice.uniform(margin, height - margin))
-        limit = 0.34 if may_overlap else 0.0
-        if all(_covered_share(centre, radius, other) <= (0.0 if other.is_crowd else limit) for other in others):
+        if all(_covered_share(centre, radius, other) <= _overlap_limit(kind, other, may_overlap) for other in others):
             tilt = words.SHAPE[kind.shape].max_tilt
             return Placed(
                 shape=kind.shape, colour=kind.colour, pattern=kind.pattern, size=size, rgb=_tint(dice, kind.colour),
                 centre_xy=centre, radius=radius, tilt=dice.uniform(-tilt, tilt),
             )  # fmt: skip
     return None
+
+
+def _overlap_limit(kind: _Kind, other: Placed, may_overlap: bool) -> float:
+    """Things of one colour never overlap: nobody could see where one ends."""
+    return 0.3 if may_overlap and not other.is_crowd and other.colour != kind.colour else 0.0
 
 
 def _tint(dice: Dice, colour: str) -> tuple[int, int, int]:

@@ -57,10 +57,12 @@ def say(view: View, dice: Dice, style: Style, target: int | None = None) -> Told
 
 
 def told_many(view: View, dice: Dice, style: Style, count: int) -> list[Told]:
-    """Up to `count` sentences, no text twice."""
+    """Up to `count` sentences, no text twice; half of them take the objects in turn, so that each has its share."""
     found: dict[str, Told] = {}
-    for _ in range(count):
-        told = say(view, dice, style)
+    turns = dice.shuffled(view.singles)
+    for number in range(count):
+        target = turns[number % len(turns)] if turns and dice.chance(0.55) else None
+        told = say(view, dice, style, target)
         if told:
             found.setdefault(told.text, told)
     return list(found.values())

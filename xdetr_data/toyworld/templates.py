@@ -29,15 +29,17 @@ class Style(NamedTuple):
 # Fragments by Visual Genome's annotators. Abbreviations, numerals and ellipses are what makes splitting real work.
 REGION = Style(
     patterns=(
-        ("{one}", 14), ("{many}", 8), ("{crowd}", 5), ("{one} on a {ground}", 6), ("{many} on the {ground}", 3),
-        ("{one} {rel} {other}", 12), ("{kin} {rel} {other}", 10), ("{one} and {other}", 7), ("{kin} {place}", 6),
+        ("{one}", 14), ("{many}", 26), ("{crowd}", 16), ("{one} on a {ground}", 6), ("{many} on the {ground}", 6),
+        ("{one} {rel} {other}", 9), ("{kin} {rel} {other}", 30), ("{one} and {other}", 5), ("{kin} {place}", 20),
         ("there is {one}", 3), ("this is {one}", 2), ("{one} is {place}", 3), ("{many} near {one}", 3),
         ("{one} casting a faint shadow", 2), ("the {ground} behind {one}", 2), ("light falling on {one}", 2),
-        ("{one} {rel} {other} and {third}", 3), ("{extreme}", 3), ("edge of {one}", 2), ("{one} has no writing on it", 1),
+        ("{one} {rel} {other} and {third}", 3), ("{extreme}", 3), ("edge of {one}", 2),
+        ("{one} has no writing on it", 1),
         ("{one} is approx. {n} cm. wide", 1.5), ("{one} vs. {other}", 1.5), ("the no. {n} sticker, {one}", 1),
         ("{one}... near {other}", 1.5), ("{one} at {hour} p.m. in poor light", 1), ("{one}, e.g. for a sign", 1),
         ("{one} as on a U.S. flag", 0.7), ("st. nicholas sticker next to {one}", 0.7), ("{one} of fig. {n}", 1),
-        ("{one} approx. 3.5 in. from {other}", 1), ("mr. {n} drew {one}", 0.7), ("{one} made by toy co. ltd. in the U.K.", 0.7),
+        ("{one} approx. 3.5 in. from {other}", 1), ("mr. {n} drew {one}", 0.7),
+        ("{one} made by toy co. ltd. in the U.K.", 0.7),
         ("{many}, i.e. not {absent}", 1), ("{one} (no. {n})", 0.7), ("wow... {one}", 0.7),
     ),
     articles=("a", "a", "the", "the", "one", ""),
@@ -48,14 +50,16 @@ REGION = Style(
 # Said to a partner who must click the right object (RefCOCO, RefCOCO+, RefCOCOg).
 REFERRING = Style(
     patterns=(
-        ("{one}", 10), ("{kin} {place}", 8), ("{kin} {rel} {other}", 12), ("{extreme}", 7), ("{ordinal} {from}", 7),
-        ("{one} {place}", 3), ("{one} {rel} {other}", 4),
+        ("{one}", 10), ("{kin} {place}", 16), ("{kin} {rel} {other}", 24), ("{extreme}", 10), ("{ordinal} {from}", 12),
+        ("{one} {place}", 3), ("{one} {rel} {other}", 3),
     ),
     articles=("the", "the", "", ""),
     capital_chance=0.0,
     stop_chance=0.0,
 )  # fmt: skip
-REFERRING_WITHOUT_PLACE = REFERRING._replace(patterns=(("{one}", 10), ("{kin} {rel} {other}", 5), ("{one} {rel} {other}", 2)))
+REFERRING_WITHOUT_PLACE = REFERRING._replace(
+    patterns=(("{one}", 10), ("{kin} {rel} {other}", 5), ("{one} {rel} {other}", 2))
+)
 REFERRING_AT_LENGTH = REFERRING._replace(
     patterns=(
         ("{one} that is {rel} {other}", 4), ("{kin} that is {rel} {other}", 10), ("{one} on the {ground}", 4),
@@ -68,7 +72,8 @@ REFERRING_AT_LENGTH = REFERRING._replace(
 QUESTION = Style(
     patterns=(
         ("Is {one} to the left of {other}?", 5), ("Is {one} above or below {other}?", 3), ("Do you see {many}?", 3),
-        ("Which is bigger, {one} or {other}?", 3), ("What is {one} made of?", 2), ("Is there {absent} next to {one}?", 3),
+        ("Which is bigger, {one} or {other}?", 3), ("What is {one} made of?", 2),
+        ("Is there {absent} next to {one}?", 3),
         ("Are {many} on the {ground}?", 2), ("What is lying {rel_word} {one}?", 3), ("How big is {one}?", 2),
         ("Are there both {one} and {other} in this picture?", 2), ("Is {kin} {place} in the light?", 2),
         ("On which side of the photo is {one}?", 3), ("Does {one} touch the no. {n} on the {ground}?", 0.7),
@@ -111,9 +116,11 @@ WEB = Style(
 # Spoken by Localized Narratives' annotators: openings first, then what else is seen, then the surroundings.
 NARRATIVE_OPENINGS = Style(
     patterns=(
-        ("In this image I can see {one}", 6), ("In this picture there is {one} and {other}", 5), ("Here we can see {many}", 5),
+        ("In this image I can see {one}", 6), ("In this picture there is {one} and {other}", 5),
+        ("Here we can see {many}", 5),
         ("In this image there are {many} and {one}", 4), ("This is a picture of {one} {rel} {other}", 3),
-        ("In this picture we can see {crowd}", 3), ("I can see {kin} {rel} {other}", 3), ("There is {one} in this image", 3),
+        ("In this picture we can see {crowd}", 3), ("I can see {kin} {rel} {other}", 3),
+        ("There is {one} in this image", 3),
     ),
     articles=("a", "a", "the", "one"),
     capital_chance=1.0,
@@ -129,7 +136,8 @@ NARRATIVE_MIDDLES = NARRATIVE_OPENINGS._replace(
 )  # fmt: skip
 NARRATIVE_CLOSINGS = NARRATIVE_OPENINGS._replace(
     patterns=(
-        ("In the background there is a {ground}", 4), ("The background is a {ground}", 3), ("This is an inside view", 2),
+        ("In the background there is a {ground}", 4), ("The background is a {ground}", 3),
+        ("This is an inside view", 2),
         ("At the bottom the {ground}", 2), ("It looks like a drawing", 1), ("The light comes from one side", 1),
     ),
 )  # fmt: skip

@@ -43,7 +43,7 @@ class TextTruth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ObjectTruth(Seen, frozen=True, kw_only=True):
-    """An object, drawn; ``box_xyxy`` is exact to the pixel, right and bottom edge excluded, also where it is covered."""
+    """An object, drawn; ``box_xyxy`` is exact to the pixel, right and bottom edge excluded, of the whole object."""
 
     held_out: bool
 

@@ -112,8 +112,7 @@ class View:
     def unique_description(self, dice: Dice, target: int) -> Description | None:
         """Attributes that fit the target alone, hardly more of them than needed; None when it has a twin."""
         seen = self.objects[target]
-        says_shape = dice.chance(0.94)
-        description = Description(shape=seen.shape if says_shape else None, colour=_maybe(dice, 0.7, seen.colour))
+        description = Description(_maybe(dice, 0.94, seen.shape), _maybe(dice, 0.7, seen.colour))
         if seen.pattern != "plain":
             description = description._replace(pattern=_maybe(dice, 0.5, seen.pattern))
         if words.SIZE_WORDS[seen.size]:
@@ -129,7 +128,7 @@ class View:
         """Attributes that fit the target and others, and all that they fit; None when there are none to share."""
         seen = self.objects[target]
         for _ in range(3):
-            description = Description(shape=seen.shape if dice.chance(0.85) else None, colour=_maybe(dice, 0.5, seen.colour))
+            description = Description(_maybe(dice, 0.85, seen.shape), _maybe(dice, 0.5, seen.colour))
             if seen.pattern != "plain":
                 description = description._replace(pattern=_maybe(dice, 0.3, seen.pattern))
             if words.SIZE_WORDS[seen.size]:

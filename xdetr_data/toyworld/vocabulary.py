@@ -147,6 +147,4 @@ HELD_OUT: tuple[Combination, ...] = (
 
 def is_held_out(colour: str, pattern: str, shape: str) -> bool:
     """Whether an object with these attributes is one of HELD_OUT."""
-    return any(
-        held.shape == shape and held.colour == colour and held.pattern in (None, pattern) for held in HELD_OUT
-    )
+    return any(held.shape == shape and held.colour == colour and held.pattern in (None, pattern) for held in HELD_OUT)

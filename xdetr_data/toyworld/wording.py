@@ -1,4 +1,4 @@
-"""From a description to a noun phrase: order of adjectives, synonyms, articles, numbers, what stands behind the noun."""
+"""From a description to a noun phrase: adjectives and their order, synonyms, articles, numbers, tails."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ def _colour_word(dice: Dice, description: Description) -> str:
 
 
 def _numbers(count: int) -> list[str]:
-    known = [words.NUMBER_WORDS[count], words.NUMBER_WORDS[count], str(count), "the", f"the {words.NUMBER_WORDS[count]}"]
+    word = words.NUMBER_WORDS[count]
+    known = [word, word, str(count), "the", f"the {word}"]
     if count == 2:
         return [*known, "both", "a pair of"]
     return [*known, "several", "some", "all the", *(("many",) if count >= 4 else ("a few",))]

@@ -76,7 +76,7 @@ def _box(told: Told, dice: Dice, annotator: Annotator) -> _Boxed:
     spans: list[tuple[Span, ...]] = []
     phrases = []
     for position, mention in enumerate(told.mentions):
-        is_boxed = dice.chance(0.99 if position == 0 else 0.75)
+        is_boxed = dice.chance(0.99 if position == 0 else 0.45)
         begin, end = mention.span
         if dice.chance(0.3) and (article := _ARTICLE.match(told.text, begin, end)):
             begin = article.end()
