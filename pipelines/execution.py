@@ -5,6 +5,7 @@
 other tasks have finished stays for ``--resume``.
 """
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,18 @@ def executor(workers: int) -> Iterator[Callable[..., Iterator[Any]]]:
         return
     with _ray(workers) as ray:
         yield lambda task, context, items: _run_on_ray(ray, task, context, items, workers)
+
+
+@contextmanager
+def no_cycle_collector() -> Iterator[None]:
+    """Turns Python's cycle collector off: records hold no cycles, and it would walk them all again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _run_here(task: Callable[[Context, Item], Result], context: Context, items: Sequence[Item]) -> Iterator[Result]:

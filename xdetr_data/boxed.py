@@ -10,7 +10,7 @@ from xdetr_data.boxes import Box
 from xdetr_data.spans import Span
 
 
-class BoxedPhrase(msgspec.Struct, frozen=True, kw_only=True):
+class BoxedPhrase(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A phrase of a query with the boxes of the annotations that name it, in pixels on the photo."""
 
     spans: tuple[Span, ...]
@@ -18,7 +18,7 @@ class BoxedPhrase(msgspec.Struct, frozen=True, kw_only=True):
     annotation_ids: tuple[str, ...]
 
 
-class BoxedQuery(msgspec.Struct, frozen=True, kw_only=True):
+class BoxedQuery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One independent sentence with its phrases; ``source`` says which file's annotators boxed it."""
 
     text: str
@@ -27,7 +27,7 @@ class BoxedQuery(msgspec.Struct, frozen=True, kw_only=True):
     phrases: tuple[BoxedPhrase, ...]
 
 
-class LooseBox(msgspec.Struct, frozen=True, kw_only=True):
+class LooseBox(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A box that no text names, in pixels on the photo."""
 
     box_xyxy: Box

@@ -19,7 +19,7 @@ from xdetr_data.spans import Span
 _KEY = re.compile(r"[A-Za-z0-9_%-]+")
 
 
-class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Who said so: the file or model (``source``), its own id for the statement, and what else an audit needs."""
 
     source: str
@@ -27,7 +27,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     detail: str = ""
 
 
-class ImageRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ImageRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Which photo: its file name at the source, the source (coco, vg, flickr, …), size in pixels, sha256 of its bytes.
 
     ``sha256`` is None where the photo itself was not read (``--metadata-only``).
@@ -44,7 +44,7 @@ class ImageRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise RecordError(f"{self.file_name}: size_hw {self.size_hw} is not positive")
 
 
-class Region(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Region(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A box in pixels of the original photo. A region that no phrase names is class-agnostic: detection only."""
 
     box_xyxy: Box
@@ -58,7 +58,7 @@ class Region(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise RecordError(f"box_xyxy {self.box_xyxy} has no area or is not finite")
 
 
-class Phrase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Phrase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Character spans of the query's text ↔ indices into the photo's regions."""
 
     spans: tuple[Span, ...]
@@ -79,7 +79,7 @@ class Phrase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise RecordError(f"phrase regions {self.regions} name a region twice")
 
 
-class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One independent sentence; ``group`` is the paragraph or narrative that it came from.
 
     ``is_exhaustive``: every object of the photo that the phrases name is known to be boxed.
@@ -98,7 +98,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 raise RecordError(f"span {phrase.spans[-1]} ends outside the query of {length} characters")
 
 
-class GroundedImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GroundedImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One photo with its regions and queries: what one sample of a shard holds."""
 
     key: str
@@ -123,7 +123,7 @@ class GroundedImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                         raise RecordError(f"{self.key}: a phrase names region {index} of {count}")
 
 
-class Rejected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Rejected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A drop is a value, never silence.
 
     ``unit`` is what was dropped (photo, paragraph, annotation, box), ``input_ref`` where it stands in the input

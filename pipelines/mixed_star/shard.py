@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.execution import no_cycle_collector
 from pipelines.mixed_star.config import MixedStarConfig
 from pipelines.mixed_star.partition import ANNOTATIONS, BOXES, PARAGRAPHS
 from pipelines.mixed_star.photo import AmbiguousCut, Element, Outcome, PhotoElements, build_photo
@@ -77,7 +78,8 @@ def build_shard(context: ShardContext, shard: int) -> ShardStats:
     started = time.monotonic()
     ledger = _Ledger()
     stem = shard_name(context.config.prefix, shard)
-    rows, files = write_samples(context.out, stem, _samples(context, shard, ledger))
+    with no_cycle_collector():
+        rows, files = write_samples(context.out, stem, _samples(context, shard, ledger))
     files.append(write_rejects(context.out, rejects_name(shard), ledger.rejects))
     files.append(_write_ambiguous(context.out, f"ambiguous/{shard:06d}.parquet", ledger.ambiguous))
     stats = ShardStats(

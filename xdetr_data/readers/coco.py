@@ -7,7 +7,7 @@ import msgspec
 from xdetr_data.readers.json_stream import CHUNK_BYTES, ArrayChunk, Unreadable, iter_array_chunks
 
 
-class CocoBox(msgspec.Struct, frozen=True):
+class CocoBox(msgspec.Struct, frozen=True, gc=False):
     """One entry of ``annotations[]`` without its segmentation; ``area`` is the segment's, not the box's."""
 
     id: int | str

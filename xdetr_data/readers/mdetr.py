@@ -15,7 +15,7 @@ from xdetr_data.readers.json_stream import CHUNK_BYTES, ArrayChunk, Unreadable, 
 Pair = tuple[int, int]
 
 
-class ParagraphHead(msgspec.Struct, frozen=True):
+class ParagraphHead(msgspec.Struct, frozen=True, gc=False):
     """What planning needs of a paragraph: its id and its photo."""
 
     id: int
@@ -26,7 +26,7 @@ class ParagraphHead(msgspec.Struct, frozen=True):
     dataset_name: str | None = None
 
 
-class MdetrParagraph(msgspec.Struct, frozen=True):
+class MdetrParagraph(msgspec.Struct, frozen=True, gc=False):
     """One entry of ``images[]``. ``height`` and ``width`` may be strings in the file (Flickr)."""
 
     id: int
@@ -44,7 +44,7 @@ class MdetrParagraph(msgspec.Struct, frozen=True):
         return self.data_source is not None or self.dataset_name == "mixed"
 
 
-class MdetrAnnotation(msgspec.Struct, frozen=True):
+class MdetrAnnotation(msgspec.Struct, frozen=True, gc=False):
     """One entry of ``annotations[]``; ``area`` is not read, since it may not equal w*h."""
 
     id: int | str
@@ -61,7 +61,7 @@ _ANNOTATION = msgspec.json.Decoder(MdetrAnnotation)
 _ANNOTATIONS = msgspec.json.Decoder(list[MdetrAnnotation])
 
 
-class _IdOnly(msgspec.Struct, frozen=True):
+class _IdOnly(msgspec.Struct, frozen=True, gc=False):
     id: int
 
 

@@ -10,7 +10,7 @@ from xdetr_data.boxes import Box
 from xdetr_data.spans import Span, contains, shift_spans
 
 
-class PlacedAnnotation(msgspec.Struct, frozen=True, kw_only=True):
+class PlacedAnnotation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An annotation whose box is on the photo and whose joined spans are in the caption."""
 
     id: str
