@@ -1,0 +1,130 @@
+"""Which of a phrase's candidate boxes become its labels: pure choices over what a grounder and the trace said.
+
+``paper`` keeps the one best box of a phrase, as X-DETR does (supplement, Localized Narratives). ``multi`` answers the
+weakness that the paper names: a plural noun or a numeral sets how many boxes may stay, a threshold relative to the best
+score and non-maximum suppression choose them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xdetr_data.boxes import iou_matrix_xyxy
+from xdetr_data.errors import ConfigError
+from xdetr_data.spans import Span
+
+Method = Literal["paper", "multi"]
+TraceMode = Literal["off", "score", "filter"]
+NO_CANDIDATE, BELOW_THRESHOLD, TRACE_DISAGREES = "no-candidate", "below-threshold", "trace-disagrees"
+
+
+class PhraseQuery(Protocol):
+    """A phrase in its sentence, as a grounder takes it."""
+
+    @property
+    def text(self) -> str:
+        """The whole sentence."""
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Characters of the phrase in the sentence."""
+
+
+class PhraseCandidates(Protocol):
+    """Boxes ``[K, 4]`` in pixels of the original photo and their scores ``[K]``, best first."""
+
+    @property
+    def boxes_xyxy(self) -> NDArray[np.float64]:
+        """Boxes ``[K, 4]``."""
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """Scores ``[K]``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionRule:
+    """How labels are chosen. Every number is part of the configuration and of its hash.
+
+    Attributes:
+        score_threshold: a box below it is no label.
+        max_plural: most boxes of a plural phrase without a numeral.
+        relative_threshold: share of the best score that another box of the same phrase must reach.
+        nms_iou: of two boxes of one phrase with at least this IoU, the better one stays.
+        min_agreement: ``trace=filter`` drops boxes that agree less with the mouse trace; no trace drops nothing.
+        trace_weight: ``trace=filter`` ranks by ``score * agreement ** trace_weight``; no trace counts as agreement 1.
+    """
+
+    method: Method = "paper"
+    trace: TraceMode = "off"
+    score_threshold: float = 0.0
+    max_plural: int = 10
+    relative_threshold: float = 0.5
+    nms_iou: float = 0.5
+    min_agreement: float = 0.1
+    trace_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a number out of its range."""
+        for name in ("relative_threshold", "nms_iou", "min_agreement"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)} must be between 0 and 1")
+        if self.max_plural < 1 or self.trace_weight < 0:
+            raise ConfigError("--max-plural must be at least 1 and --trace-weight at least 0")
+
+
+def boxes_allowed(rule: SelectionRule, *, is_plural: bool, count: int | None) -> int:
+    """How many boxes a phrase may keep: "three dogs" 3, "dogs" ``max_plural``, "a dog" 1; ``paper`` always 1."""
+    if rule.method == "paper":
+        return 1
+    if count is not None:
+        return max(1, min(count, rule.max_plural))
+    return rule.max_plural if is_plural else 1
+
+
+def select_boxes(
+    rule: SelectionRule,
+    *,
+    boxes_xyxy: NDArray[np.float64],
+    scores: Sequence[float],
+    agreement: Sequence[float | None],
+    is_plural: bool,
+    count: int | None,
+) -> tuple[list[int], str | None]:
+    """Indices of the candidates that become labels, best first; or none, and the reason.
+
+    ``agreement`` is each candidate's agreement with the mouse trace in [0, 1], None where there is no trace.
+    """
+    if len(scores) == 0:
+        return [], NO_CANDIDATE
+    able = [i for i, score in enumerate(scores) if score >= rule.score_threshold]
+    if not able:
+        return [], BELOW_THRESHOLD
+    ranking = [float(score) for score in scores]
+    if rule.trace == "filter":
+        able = [i for i in able if (given := agreement[i]) is None or given >= rule.min_agreement]
+        if not able:
+            return [], TRACE_DISAGREES
+        ranking = [
+            score if given is None else score * given**rule.trace_weight
+            for score, given in zip(ranking, agreement, strict=True)
+        ]
+    able.sort(key=lambda i: (-ranking[i], i))
+    allowed = boxes_allowed(rule, is_plural=is_plural, count=count)
+    if allowed == 1:
+        return able[:1], None
+    floor = rule.relative_threshold * ranking[able[0]]
+    return _suppress([i for i in able if ranking[i] >= floor], boxes_xyxy, rule.nms_iou, allowed), None
+
+
+def _suppress(ranked: list[int], boxes_xyxy: NDArray[np.float64], nms_iou: float, allowed: int) -> list[int]:
+    """The best ``allowed`` candidates of which no two overlap by ``nms_iou`` or more."""
+    iou = iou_matrix_xyxy(boxes_xyxy, boxes_xyxy)
+    kept: list[int] = []
+    for i in ranked:
+        if len(kept) < allowed and all(iou[i, j] < nms_iou for j in kept):
+            kept.append(i)
+    return kept
