@@ -19,11 +19,42 @@ COCO_PHOTOS = 82_783
 TEMPLATES = 600
 WIDTH, HEIGHT = 640, 480
 
-_COLOURS = "red blue green white black brown grey yellow pink orange tan silver".split()
-_THINGS = (
-    "man woman dog cat car bus street sign tree window building shirt hat plate cup table chair bench umbrella "
-    "giraffe horse train clock tower bicycle boat wave surfboard skis snow mountain grass fence"
-).split()
+_COLOURS = ["red", "blue", "green", "white", "black", "brown", "grey", "yellow", "pink", "orange", "tan", "silver"]
+_THINGS = [
+    "man",
+    "woman",
+    "dog",
+    "cat",
+    "car",
+    "bus",
+    "street",
+    "sign",
+    "tree",
+    "window",
+    "building",
+    "shirt",
+    "hat",
+    "plate",
+    "cup",
+    "table",
+    "chair",
+    "bench",
+    "umbrella",
+    "giraffe",
+    "horse",
+    "train",
+    "clock",
+    "tower",
+    "bicycle",
+    "boat",
+    "wave",
+    "surfboard",
+    "skis",
+    "snow",
+    "mountain",
+    "grass",
+    "fence",
+]
 _PATTERNS = (
     "the {c} {t}",
     "a {t} with {c} trim on the left side of the photo",
@@ -70,7 +101,9 @@ def _template(rng: random.Random) -> Template:
     return Template(paragraphs=pack_expressions(expressions))
 
 
-def _photos(rng: random.Random, templates: list[Template], paragraphs: int, photos: int) -> Iterator[tuple[int, int, Paragraph, float]]:
+def _photos(
+    rng: random.Random, templates: list[Template], paragraphs: int, photos: int
+) -> Iterator[tuple[int, int, Paragraph, float]]:
     """(photo, paragraph id, paragraph, shift of its boxes) until there are enough paragraphs."""
     count = photo = 0
     while count < paragraphs:
@@ -144,7 +177,12 @@ def write_instances(path: Path, scale: float, seed: int) -> int:
     boxes, photos = round(BOXES * scale), max(1, round(COCO_PHOTOS * scale))
     with path.open("w") as file:
         file.write('{"info": {}, "licenses": [], "images": [')
-        file.write(", ".join(f'{{"file_name": "COCO_train2014_{i + 1:012d}.jpg", "height": {HEIGHT}, "width": {WIDTH}, "id": {i + 1}}}' for i in range(photos)))
+        file.write(
+            ", ".join(
+                f'{{"file_name": "COCO_train2014_{i + 1:012d}.jpg", "height": {HEIGHT}, "width": {WIDTH}, "id": {i + 1}}}'
+                for i in range(photos)
+            )
+        )
         file.write('], "annotations": [')
         for number in range(boxes):
             w, h = rng.uniform(10, 300), rng.uniform(10, 240)

@@ -26,7 +26,7 @@ class InputEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExclusionEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the excluded-photo ledger: a list, how many ids it holds, and how many photos of which source it hit."""
+    """A line of the excluded-photo ledger: a list, how many ids it holds, how many photos of which source it hit."""
 
     path: str
     format: str

@@ -82,7 +82,7 @@ def list_photos(root: str) -> dict[str, tuple[str, int]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Photo:
-    """A photo's own bytes, never re-encoded, with what its header says. ``suffix`` is its file type (jpg, png, webp)."""
+    """A photo's own bytes, never re-encoded, with what its header says; ``suffix`` is jpg, png or webp."""
 
     data: bytes
     size_hw: tuple[int, int]

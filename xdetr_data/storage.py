@@ -132,9 +132,8 @@ class Folder:
                 self._discard(temporary)
                 raise
         except OSError as error:
-            raise OutputError(
-                f"{final}: cannot be written ({error.strerror or error}); make room or choose another --out, then --resume"
-            ) from error
+            remedy = "make room or choose another --out, then --resume"
+            raise OutputError(f"{final}: cannot be written ({error.strerror or error}); {remedy}") from error
 
     def _discard(self, path: str) -> None:
         fs = self._fs_root[0]

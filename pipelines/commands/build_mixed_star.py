@@ -34,7 +34,8 @@ def build_mixed_star(
         list[str] | None,
         typer.Option(
             metavar="SOURCE=IOU",
-            help="From which IoU on two queries' boxes are one object. Repeatable.  [default: coco=0.75 vg=0.75 flickr=1]",
+            help="From which IoU on two queries' boxes are one object. Repeatable.",
+            show_default="coco=0.75 vg=0.75 flickr=1",
         ),
     ] = None,
     crowd: Annotated[Literal["drop", "keep"], typer.Option(help="What to do with iscrowd boxes.")] = "drop",
