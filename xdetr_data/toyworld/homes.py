@@ -28,6 +28,7 @@ _SHARES: tuple[tuple[Collection, Split, int], ...] = (
     ("cc", "train", 3),
 )  # fmt: skip
 _SLOTS = tuple((collection, split) for collection, split, share in _SHARES for _ in range(share))
+CC_SHARD_PHOTOS = 2000  # photos of the world whose cc share is in one tar
 _STRIDE = 17  # coprime to 40: neighbours in index are far apart in the table
 
 
@@ -59,4 +60,5 @@ def home_of(photo: int) -> Home:
     if collection == "openimages":
         digest = hashlib.blake2b(f"photo {photo}".encode(), digest_size=8).hexdigest()
         return Home(collection, split, digest, f"{digest}.jpg")
-    return Home(collection, split, f"{photo:09d}", f"{photo:09d}.jpg")
+    key = f"{photo // CC_SHARD_PHOTOS:05d}{photo % CC_SHARD_PHOTOS:04d}"  # img2dataset's: shard, number in it
+    return Home(collection, split, key, f"{key}.jpg")

@@ -20,12 +20,12 @@ Spills = Iterable[Path]
 
 @dataclass(frozen=True, slots=True)
 class JsonFile:
-    """One JSON object: first `head`, then each section as an array, then `tail` of the counts of all rows."""
+    """One JSON object: first `head`, then each section as an array, then the categories, made of all counts."""
 
     path: str
     sections: tuple[str, ...]
     head: dict[str, object]
-    tail: Callable[[Counter[str]], dict[str, object]]
+    categories: Callable[[Counter[str]], list[dict[str, object]]]
     separator: ClassVar[bytes] = b",\n"
 
     def merge(self, stream: IO[bytes], spills: Sequence[Spills], counts: Counter[str]) -> None:
@@ -37,9 +37,7 @@ class JsonFile:
             stream.write((b",\n" if number else b"") + f'"{section}": [\n'.encode())
             copy_parts(stream, parts, self.separator)
             stream.write(b"\n]")
-        for name, value in self.tail(counts).items():
-            stream.write(b",\n" + _field(name, value))
-        stream.write(b"}\n")
+        stream.write(b",\n" + _field("categories", self.categories(counts)) + b"}\n")
 
 
 @dataclass(frozen=True, slots=True)

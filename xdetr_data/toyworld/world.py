@@ -13,10 +13,15 @@ from typing import NamedTuple
 import msgspec
 
 from xdetr_data.errors import ConfigError, OutputError
-from xdetr_data.toyworld.catalogue import outputs, unknown
+from xdetr_data.toyworld.catalogue import outputs
 from xdetr_data.toyworld.formats.coco import write_coco
 from xdetr_data.toyworld.formats.flickr import write_flickr
+from xdetr_data.toyworld.formats.lvis import write_lvis
 from xdetr_data.toyworld.formats.mixed import write_mixed
+from xdetr_data.toyworld.formats.narratives import write_narratives
+from xdetr_data.toyworld.formats.openimages import write_openimages
+from xdetr_data.toyworld.formats.refcoco import write_refcoco
+from xdetr_data.toyworld.formats.web import write_web
 from xdetr_data.toyworld.homes import Collection
 from xdetr_data.toyworld.photo import Sheet, ToyPhoto, toy_photo
 
@@ -24,12 +29,15 @@ CHUNK_PHOTOS = 50
 MARKER = "toyworld.json"
 
 WRITERS: dict[Collection, tuple[Callable[[ToyPhoto, Sheet], None], ...]] = {
-    "coco": (write_mixed, write_coco),
+    "coco": (write_mixed, write_coco, write_narratives, write_refcoco, write_lvis),
     "vg": (write_mixed,),
-    "flickr": (write_flickr,),
-    "openimages": (),
-    "cc": (),
+    "flickr": (write_flickr, write_narratives),
+    "openimages": (write_openimages, write_narratives),
+    "cc": (write_web,),
 }
+
+
+PHOTO_FOLDERS = ("coco", "vg", "flickr", "openimages")  # cc's photos are in its tars
 
 
 class WorldSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +54,7 @@ class _Chunk(NamedTuple):
     seed: int
     first: int
     stop: int
+    photos: int  # of the world
 
     @property
     def spill(self) -> Path:
@@ -96,16 +105,16 @@ def write_toyworld(
 
 
 def _draw(folder: Path, photos: int, seed: int, workers: int, progress: Callable[[int], None]) -> Counter[str]:
-    for collection in WRITERS:
+    for collection in PHOTO_FOLDERS:
         (folder / "photos" / collection).mkdir(parents=True)
     starts = range(0, photos, CHUNK_PHOTOS)
-    chunks = [_Chunk(folder, seed, first, min(first + CHUNK_PHOTOS, photos)) for first in starts]
+    chunks = [_Chunk(folder, seed, first, min(first + CHUNK_PHOTOS, photos), photos) for first in starts]
     counts: Counter[str] = Counter()
     for chunk, found in zip(chunks, _each_chunk(chunks, workers), strict=True):
         counts.update(found)
         progress(chunk.stop - chunk.first)
-    missing = unknown(Counter(name for name in counts if "#" in name))
-    assert not missing, f"not in the catalogue: {missing}"
+    unknown = {name.split("#")[0] for name in counts if "#" in name} - {output.path for output in outputs(photos)}
+    assert not unknown, f"not in the catalogue: {unknown}"
     _merge(folder, chunks, counts)
     shutil.rmtree(folder / ".spill")
     return counts
@@ -126,7 +135,8 @@ def write_chunk(chunk: _Chunk) -> Counter[str]:
     for index in range(chunk.first, chunk.stop):
         photo = toy_photo(chunk.seed, index)
         collection = photo.home.collection
-        (chunk.folder / "photos" / collection / photo.home.file_name).write_bytes(photo.rendered.jpeg)
+        if collection in PHOTO_FOLDERS:
+            (chunk.folder / "photos" / collection / photo.home.file_name).write_bytes(photo.rendered.jpeg)
         for write in WRITERS[collection]:
             write(photo, sheet)
         sheet.close_photo(photo)
@@ -136,7 +146,7 @@ def write_chunk(chunk: _Chunk) -> Counter[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     chunk.spill.mkdir(parents=True)
-    for number, output in enumerate(outputs()):
+    for number, output in enumerate(outputs(chunk.photos)):
         for section in output.sections:
             rows = sheet.rows.get((output.path, section))
             if rows:
@@ -145,7 +155,7 @@ def write_chunk(chunk: _Chunk) -> Counter[str]:
 
 
 def _merge(folder: Path, chunks: list[_Chunk], counts: Counter[str]) -> None:
-    for number, output in enumerate(outputs()):
+    for number, output in enumerate(outputs(chunks[0].photos)):
         path = folder / output.path
         path.parent.mkdir(parents=True, exist_ok=True)
         spills = [[chunk.spill / f"{number}.{section}" for chunk in chunks] for section in output.sections]

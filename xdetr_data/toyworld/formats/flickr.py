@@ -67,7 +67,7 @@ def _entities(told: Told, photo: ToyPhoto, chains: dict[tuple[int, ...], int]) -
     for words in photo.view.background.words:
         at = told.text.find(words)
         if at >= 0:
-            begin = told.text.rfind(" ", 0, at - 1) + 1  # with its article
+            begin = told.text.rfind(" ", 0, max(0, at - 1)) + 1  # with its article
             chain = chains.setdefault((_SCENE,), len(chains) + 1)
             found.append(_Entity((begin, at + len(words)), chain, "scene"))
             break
