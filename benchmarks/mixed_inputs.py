@@ -177,12 +177,9 @@ def write_instances(path: Path, scale: float, seed: int) -> int:
     boxes, photos = round(BOXES * scale), max(1, round(COCO_PHOTOS * scale))
     with path.open("w") as file:
         file.write('{"info": {}, "licenses": [], "images": [')
-        file.write(
-            ", ".join(
-                f'{{"file_name": "COCO_train2014_{i + 1:012d}.jpg", "height": {HEIGHT}, "width": {WIDTH}, "id": {i + 1}}}'
-                for i in range(photos)
-            )
-        )
+        for i in range(photos):
+            name, comma = f"COCO_train2014_{i + 1:012d}.jpg", ", " if i else ""
+            file.write(f'{comma}{{"file_name": "{name}", "height": {HEIGHT}, "width": {WIDTH}, "id": {i + 1}}}')
         file.write('], "annotations": [')
         for number in range(boxes):
             w, h = rng.uniform(10, 300), rng.uniform(10, 240)
