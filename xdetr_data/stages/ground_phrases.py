@@ -55,7 +55,8 @@ class SelectionRule:
         relative_threshold: share of the best score that another box of the same phrase must reach.
         nms_iou: of two boxes of one phrase with at least this IoU, the better one stays.
         min_agreement: ``trace=filter`` drops boxes that agree less with the mouse trace; no trace drops nothing.
-        trace_weight: ``trace=filter`` ranks by ``score * agreement ** trace_weight``; no trace counts as agreement 1.
+        trace_weight: ``trace=filter`` ranks by ``score * agreement ** trace_weight``; no trace counts as agreement 1,
+            and a negative score stays what it is.
     """
 
     method: Method = "paper"
@@ -109,14 +110,15 @@ def select_boxes(
         if not able:
             return [], TRACE_DISAGREES
         ranking = [
-            score if given is None else score * given**rule.trace_weight
+            score if given is None or score < 0 else score * given**rule.trace_weight
             for score, given in zip(ranking, agreement, strict=True)
         ]
     able.sort(key=lambda i: (-ranking[i], i))
     allowed = boxes_allowed(rule, is_plural=is_plural, count=count)
     if allowed == 1:
         return able[:1], None
-    floor = rule.relative_threshold * ranking[able[0]]
+    best = ranking[able[0]]
+    floor = min(best, rule.relative_threshold * best)  # a cosine can be negative
     return _suppress([i for i in able if ranking[i] >= floor], boxes_xyxy, rule.nms_iou, allowed), None
 
 

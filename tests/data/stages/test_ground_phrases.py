@@ -79,18 +79,19 @@ def test_equal_scores_are_decided_by_order():
 
 
 @given(
-    scores=st.lists(st.floats(0, 1, allow_nan=False), max_size=4),
+    scores=st.lists(st.floats(-1, 1, allow_nan=False), max_size=4),
     allowed=st.integers(1, 5),
     relative=st.floats(0, 1),
     nms=st.floats(0.01, 1),
 )
 def test_multi_never_breaks_its_own_rules(scores, allowed, relative, nms):
-    rule = SelectionRule(method="multi", relative_threshold=relative, nms_iou=nms)
+    rule = SelectionRule(method="multi", score_threshold=-1.0, relative_threshold=relative, nms_iou=nms)
     kept, reason = choose(rule, scores=scores, agreement=[None] * len(scores), is_plural=True, count=allowed)
     assert (reason is None) == bool(kept)
     assert len(kept) <= boxes_allowed(rule, is_plural=True, count=allowed)
     if kept:
-        assert all(scores[i] >= relative * max(scores) for i in kept)
+        assert scores[kept[0]] == max(scores)
+        assert all(scores[i] >= relative * max(scores) for i in kept[1:])
         iou = iou_matrix_xyxy(BOXES[kept], BOXES[kept])
         assert (iou[~np.eye(len(kept), dtype=bool)] < nms).all()
 
