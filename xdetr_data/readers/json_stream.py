@@ -26,7 +26,8 @@ MAX_ELEMENT_BYTES = 64 << 20
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _SPACE_TEXT = re.compile(r"[ \t\r\n]*")
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
-_STDLIB = json.JSONDecoder()
+_STDLIB = json.JSONDecoder(parse_int=float)  # int() refuses numbers of thousands of digits
+_LONGEST_TOKEN = len("-Infinity")
 _TRUNCATED = "ends in the middle of a value: the file is truncated; fetch it again"
 
 
@@ -88,9 +89,11 @@ def elements(data: bytes) -> list[bytes]:
     """The elements of a chunk, each as its own JSON bytes, also where one holds NaN."""
     try:
         return [bytes(raw) for raw in _RAW_LIST.decode(b"[" + data + b"]")]
-    except msgspec.DecodeError:
-        text = data.decode("latin-1")
-        return [data[begin:end] for begin, end in _scan_elements(text, complete=True)[0]]
+    except (msgspec.DecodeError, RecursionError):
+        spans, _, error = _scan_elements(data.decode("latin-1"), complete=True)
+        if error is not None:
+            raise InputError(f"an element is not JSON ({error.msg})") from error
+        return [data[begin:end] for begin, end in spans]
 
 
 class _Window:
@@ -110,7 +113,7 @@ class _Window:
         have = len(self.data)
         while have < size and not self.at_end:
             try:
-                part = self._stream.read(max(size - have, 1 << 16))
+                part = self._stream.read(size - have)
             except (OSError, EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise InputError(f"{self.path}: cannot be read at byte {self.offset + have} ({error})") from error
             self.at_end = not part
@@ -208,7 +211,7 @@ def _walk_array(window: _Window, name: str) -> Iterator[ArrayChunk]:
     size = window.chunk_bytes
     while True:
         window.fill(size)
-        count, end, finished = _whole_elements(window, size)
+        count, end = _whole_elements(window, size)
         if not count:
             size *= 2
             continue
@@ -216,30 +219,30 @@ def _walk_array(window: _Window, name: str) -> Iterator[ArrayChunk]:
         row += count
         window.drop(end)
         size = window.chunk_bytes
-        if finished:
-            window.expect(b"]", f"after {name!r}")
+        if window.peek() == b"]":
+            window.drop(1)
             return
         window.expect(b",", f"between two elements of {name!r}")
         window.peek()
 
 
-def _whole_elements(window: _Window, size: int) -> tuple[int, int, bool]:
-    """How many whole elements the window begins with, where the last of them ends, and whether "]" follows it."""
+def _whole_elements(window: _Window, size: int) -> tuple[int, int]:
+    """How many whole elements the window begins with, and where the last of them ends."""
     data = window.data
     cut = data.rfind(b"}") + 1
     if cut and not window.at_end:
         try:
-            return len(_RAW_LIST.decode(b"[" + data[:cut] + b"]")), cut, False
-        except msgspec.DecodeError:
+            return len(_RAW_LIST.decode(b"[" + data[:cut] + b"]")), cut
+        except (msgspec.DecodeError, RecursionError):
             pass  # the array ends inside the window, or an element is damaged: the scan below tells which
     spans, finished, error = _scan_elements(data.decode("latin-1"), complete=False)
-    if finished:
-        return len(spans), spans[-1][1] if spans else 0, True
-    damaged = error is not None and "Unterminated" not in error.msg and error.pos < len(data.rstrip())
-    if window.at_end or (damaged and size >= 4 * window.chunk_bytes) or size >= MAX_ELEMENT_BYTES:
-        at = error.pos if error is not None else len(data)
-        window.fail(_TRUNCATED if error is None else _problem(error, window.at_end), at)
-    return len(spans), spans[-1][1] if spans else 0, False
+    if not finished and not spans:
+        unread = len(data.rstrip()) - _LONGEST_TOKEN  # a token that the window cuts looks like damage
+        damaged = error is not None and "Unterminated" not in error.msg and error.pos < unread
+        if window.at_end or (damaged and size >= 4 * window.chunk_bytes) or size >= MAX_ELEMENT_BYTES:
+            at = error.pos if error is not None else len(data)
+            window.fail(_TRUNCATED if error is None else _problem(error, window.at_end), at)
+    return len(spans), spans[-1][1] if spans else 0
 
 
 def _scan_elements(text: str, *, complete: bool) -> tuple[list[tuple[int, int]], bool, json.JSONDecodeError | None]:
