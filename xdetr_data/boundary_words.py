@@ -121,6 +121,8 @@ def before_kind(word: str) -> Before:
     bare = word.lower().lstrip(_OPENING_MARKS)
     if bare.endswith((".", "…")) or word.endswith("…"):
         return Before.ELLIPSIS
+    if bare == "s" and len(word) > 1:  # "the dog 's."
+        return Before.PLAIN
     if not bare:
         return Before.NUMBER if word == "#" else Before.PLAIN
     known = _BEFORE.get(bare)
@@ -217,7 +219,7 @@ def _initial_score(first: str, word: str, following: str, after: int) -> float:
 def _unit_score(kind: Before, words: tuple[str, str, str, str], after: int) -> float:
     """A unit belongs to what follows where an article precedes its number: "a 12 oz. can"."""
     second, first, word, following = words
-    if following.rstrip(".") in _WORDS["unit"]:  # "8 fl. oz."
+    if following.rstrip(".") in _WORDS["unit"] and following not in _AFTER:  # "8 fl. oz."
         return -6.0
     if kind is Before.MEASURE:
         before_number = first if word[:1].isdigit() else second
@@ -230,7 +232,7 @@ def _unit_score(kind: Before, words: tuple[str, str, str, str], after: int) -> f
     else:
         return _initial_score(first, word, following, after) if len(word) == 1 else PLAIN_SCORES[after] - 1.0
     score = _AFTER_ABBREVIATION[after] + (0.7 if before_number.rstrip(".") in _BEFORE_LENGTH else 0.2)
-    if following in _WORDS["measured"]:
+    if following in _WORDS["measured"] and not after & 1:
         return score - 3.5
     return score - (3.0 if before_number in _ATTRIBUTIVE else 0.0)
 

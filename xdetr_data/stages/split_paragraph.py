@@ -39,6 +39,9 @@ _PLAIN = Before.PLAIN
 _NEVER = -1e6
 _WHOLE = 9.0
 _KEPT_BY_A_WORD = -9.0
+_KEPT_BY_ONE = -5.0  # the only ordinary word that keeps a mark
+_KEPT_BY_SOME = -4.0  # an abbreviation, where ordinary words keep marks too
+_KEPT_BY_MANY = -1.5
 _KEPT_BY_NONE = 7.0
 _WITHOUT_ANNOTATION = 3.0
 _SURE = 3.0  # a mark above it is cut wherever both sides own an annotation
@@ -162,30 +165,47 @@ def _add_negative_evidence(
         return
     kept: list[int] = []
     loose: list[int] = []
+    has_unspoken = ends[-1] < len(text) - 1  # a last word that is no negative word
     for index, mark in enumerate(marks):
         at = bisect_right(ends, mark + 1)
         if at < len(ends) and begins[at] <= mark:
             scores[index] = _NEVER
             continue
-        if at and ends[at - 1] >= mark:
-            if _is_whole(text, begin, begins[at - 1], mark):
-                scores[index] += _WHOLE
-                _own_whole(scores, owned, marks, begins[at - 1], index)
-            elif ends[at - 1] > mark:
-                kept.append(index)
-            else:
-                loose.append(index)
+        end = ends[at - 1] if at else 0
+        if end >= mark and _is_whole(text, begin, begins[at - 1], mark):
+            scores[index] += _WHOLE
+            _own_whole(scores, owned, marks, begins[at - 1], index)
+        elif end > mark:
+            kept.append(index)
         else:
             loose.append(index)
+            has_unspoken = has_unspoken or (end < mark and text[mark - 1] != " ")
     if ends[-1] >= len(text) - 1 and _is_whole(text, begin, begins[-1], len(text) - 1):
         _own_whole(scores, owned, marks, begins[-1], len(marks))
     if not kept and (min(scores) > _SURE or not _words_keep_marks(text, ends)):
         return
-    if ends[-1] != len(text):  # else words keep even the mark that ends their expression
-        for index in kept:
-            scores[index] += _KEPT_BY_A_WORD
+    if ends[-1] != len(text):
+        _add_kept(scores, kept, has_unspoken)
     for index in loose:
         scores[index] += _KEPT_BY_NONE
+
+
+def _add_kept(scores: list[float], kept: list[int], has_unspoken: bool) -> None:
+    """Adds to the marks that a negative word keeps, which is evidence against a boundary.
+
+    Some converters leave out the word that would keep the mark of its expression: then a kept mark is inside one.
+    Others keep that mark too: then ordinary words keep marks, more than one in a paragraph.
+    """
+    if has_unspoken:
+        for index in kept:
+            scores[index] += _KEPT_BY_A_WORD
+        return
+    ordinary = [index for index in kept if scores[index] > _SURE]
+    for index in kept:
+        if scores[index] <= _SURE:
+            scores[index] += _KEPT_BY_SOME if ordinary else _KEPT_BY_A_WORD
+        else:
+            scores[index] += _KEPT_BY_ONE if len(ordinary) == 1 else _KEPT_BY_MANY
 
 
 def _sorted_inside(spans: Sequence[Span], length: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
