@@ -1,1 +1,68 @@
-"""The network and what trains, scores and searches with it."""
+"""The network and what trains, scores and searches with it.
+
+Names are imported when first used: ``import xdetr_model`` itself loads neither torch nor transformers.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xdetr_model.checkpoint import Checkpoint, ModelCard, load_checkpoint, save_checkpoint
+    from xdetr_model.configuration import XDetrConfig
+    from xdetr_model.grounder import Candidates, Grounder, PhraseQuery
+    from xdetr_model.hf_grounder import HfZeroShotGrounder
+    from xdetr_model.losses import Criterion, Losses
+    from xdetr_model.model import ImageEncoding, TextEncoding, XDetrModel, XDetrOutput
+    from xdetr_model.presets import PRESET_NAMES, Preset, preset
+    from xdetr_model.targets import PhotoTarget, PhraseTarget, QueryTarget, Targets, collate_targets
+    from xdetr_model.weights import WeightReport, from_deformable_detr
+    from xdetr_model.xdetr_grounder import XDetrGrounder
+
+_HOMES = {
+    "checkpoint": ("Checkpoint", "ModelCard", "load_checkpoint", "save_checkpoint"),
+    "configuration": ("XDetrConfig",),
+    "grounder": ("Candidates", "Grounder", "PhraseQuery"),
+    "hf_grounder": ("HfZeroShotGrounder",),
+    "losses": ("Criterion", "Losses"),
+    "model": ("ImageEncoding", "TextEncoding", "XDetrModel", "XDetrOutput"),
+    "presets": ("PRESET_NAMES", "Preset", "preset"),
+    "targets": ("PhotoTarget", "PhraseTarget", "QueryTarget", "Targets", "collate_targets"),
+    "weights": ("WeightReport", "from_deformable_detr"),
+    "xdetr_grounder": ("XDetrGrounder",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "PRESET_NAMES",
+    "Candidates",
+    "Checkpoint",
+    "Criterion",
+    "Grounder",
+    "HfZeroShotGrounder",
+    "ImageEncoding",
+    "Losses",
+    "ModelCard",
+    "PhotoTarget",
+    "PhraseQuery",
+    "PhraseTarget",
+    "Preset",
+    "QueryTarget",
+    "Targets",
+    "TextEncoding",
+    "WeightReport",
+    "XDetrConfig",
+    "XDetrGrounder",
+    "XDetrModel",
+    "XDetrOutput",
+    "collate_targets",
+    "from_deformable_detr",
+    "load_checkpoint",
+    "preset",
+    "save_checkpoint",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'xdetr_model' has no attribute {name!r}")
+    return getattr(import_module(f"xdetr_model.{_HOME_OF[name]}"), name)

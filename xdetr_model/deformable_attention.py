@@ -23,7 +23,7 @@ def sample_levels(
     queries, points = xy_norm_BQHLP2.shape[1], xy_norm_BQHLP2.shape[4]
     grid_dtype = xy_norm_BQHLP2.dtype
     grids = 2 * xy_norm_BQHLP2 - 1
-    levels = value_BSHD.split([h * w for h, w in shapes_hw], dim=1)
+    levels = torch.split(value_BSHD, [h * w for h, w in shapes_hw], dim=1)
     sampled = []
     for level, (height, width) in enumerate(shapes_hw):
         plane = levels[level].flatten(2).transpose(1, 2).reshape(batch * heads, depth, height, width)

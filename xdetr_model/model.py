@@ -69,7 +69,7 @@ class BoxHead(DeformableDetrMLPPredictionHead):  # type: ignore[misc]
 
 
 class XDetrModel(PreTrainedModel):  # type: ignore[misc]
-    """The network. ``class_embed``, ``bbox_embed`` and ``model`` carry the names of ``DeformableDetrForObjectDetection``."""
+    """The network. The names of its detector weights are those of ``DeformableDetrForObjectDetection``."""
 
     config_class = XDetrConfig
     base_model_prefix = "xdetr"
@@ -86,7 +86,7 @@ class XDetrModel(PreTrainedModel):  # type: ignore[misc]
         self.model = XDetrTrunk(detector, mask_padding=config.mask_padding)
         self.class_embed = nn.ModuleList(ObjectnessHead(width) for _ in range(heads))
         self.bbox_embed = nn.ModuleList(BoxHead(width, not detector.two_stage and i == 0) for i in range(heads))
-        self.text_encoder = build_text_encoder(config.text_config)  # type: ignore[arg-type]
+        self.text_encoder = build_text_encoder(config.text_config)
         hidden = int(config.text_config.hidden_size)  # type: ignore[union-attr]
         self.object_projection = nn.Linear(width, config.alignment_dim)
         self.image_projection = nn.Linear(width, config.alignment_dim)

@@ -77,10 +77,12 @@ def resnet_feature_maps(backbone: ResNetBackbone, pixels_BCHW: Tensor, mask_BHW:
     return maps
 
 
-def project_levels(projections: Iterable[nn.Sequential], maps: Sequence[FeatureMap]) -> list[FeatureMap]:
+def project_levels(projections: Iterable[nn.Module], maps: Sequence[FeatureMap]) -> list[FeatureMap]:
     """One map per level: a projection of each backbone map, then stride-2 convolutions of the last one."""
     levels: list[FeatureMap] = []
-    for index, (convolution, norm) in enumerate(projections):
+    for index, projection in enumerate(projections):
+        convolution, norm = projection.children()
+        assert isinstance(norm, nn.GroupNorm)
         if index < len(maps):
             source, mask = maps[index]
         else:

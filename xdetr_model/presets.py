@@ -51,7 +51,7 @@ def _paper(depths: tuple[int, ...]) -> Preset:
 
 def _toy() -> Preset:
     tokenizer = word_tokenizer()
-    width = 96
+    width = 128
     backbone = {
         "model_type": "resnet",
         "embedding_size": 32,

@@ -171,9 +171,7 @@ class XDetrTrunk(_XavierInit, DeformableDetrPreTrainedModel):  # type: ignore[mi
         position, content = self.pos_trans_norm(self.pos_trans(embedded)).chunk(2, dim=2)
         return _Queries(content, position, picked.sigmoid()), proposals
 
-    def decode(
-        self, queries: _Queries, memory: Memory, bbox_embed: nn.ModuleList
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def decode(self, queries: _Queries, memory: Memory, bbox_embed: nn.ModuleList) -> tuple[Tensor, Tensor, Tensor]:
         """Run the decoder layers → states ``[L, B, Q, D]``, boxes ``[L, B, Q, 4]``, image state ``[B, D]``."""
         batch, count, _ = queries.content_BQD.shape
         image_position, image_content = self.image_query.weight.unsqueeze(0).expand(batch, -1, -1).chunk(2, dim=2)

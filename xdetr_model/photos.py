@@ -1,0 +1,119 @@
+"""Photos as the network's input: RGB, resized, padded to a batch. Needs Pillow, not torchvision.
+
+A photo's pixels are taken as they are stored: an EXIF rotation is *not* applied, because the boxes of every data set
+(and the boxes returned here) are in the stored file's pixels. An alpha channel is dropped, not blended. Grey, palette,
+CMYK and 16-bit photos become RGB; a photo of floats has no defined white and is refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from transformers.image_transforms import get_size_with_aspect_ratio
+from transformers.models.deformable_detr.image_processing_pil_deformable_detr import DeformableDetrImageProcessorPil
+
+from xdetr_model.errors import PhotoError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedPhoto:
+    """Pixels that go into a network, and the size in pixels of the photo that they come from.
+
+    ``pixels``: uint8 ``[H, W, 3]`` for X-DETR (normalised on the device), float32 ``[3, H, W]`` for other detectors.
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.float32]
+    size_hw: tuple[int, int]
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """Height and width that the network sees: photos of equal ones batch without padding."""
+        shape = self.pixels.shape
+        return (shape[0], shape[1]) if self.pixels.dtype == np.uint8 else (shape[1], shape[2])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoBatch:
+    """``pixels [B, 3, H, W]`` uint8 on the CPU, ``mask [B, H, W]`` True on the photo, or None if nothing is padded."""
+
+    pixels: Tensor
+    mask: Tensor | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoTransform:
+    """Resizing and normalising as the library's DETR processor does, split so that threads do the first half and the
+    device the second. ``shortest_px`` wins unless the longest side would pass ``longest_px``."""
+
+    shortest_px: int
+    longest_px: int
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+    @classmethod
+    def from_processor(cls, processor: DeformableDetrImageProcessorPil) -> "PhotoTransform":
+        """The same arithmetic as a saved processor's. Raises PhotoError for one that does something else."""
+        size = processor.size
+        if not (processor.do_resize and processor.do_rescale and processor.do_normalize and size.get("shortest_edge")):
+            raise PhotoError("preprocessor_config.json must resize to shortest_edge, rescale and normalise")
+        if processor.resample != Image.Resampling.BILINEAR or abs(processor.rescale_factor - 1 / 255) > 1e-9:
+            raise PhotoError("preprocessor_config.json must use resample=2 (bilinear) and rescale_factor=1/255")
+        return cls(
+            shortest_px=int(size["shortest_edge"]),
+            longest_px=int(size["longest_edge"]),
+            mean=tuple(processor.image_mean),
+            std=tuple(processor.image_std),
+        )
+
+    def resized_hw(self, size_hw: tuple[int, int]) -> tuple[int, int]:
+        """Size of the network's input for a photo of this size."""
+        height, width = get_size_with_aspect_ratio(size_hw, self.shortest_px, self.longest_px)
+        return max(1, height), max(1, width)
+
+    def prepare(self, photo: Image.Image) -> PreparedPhoto:
+        """Decode, convert and resize; safe in threads (Pillow lets go of the lock). Raises PhotoError."""
+        rgb = to_rgb(photo)
+        height, width = self.resized_hw((photo.height, photo.width))
+        resized = rgb if rgb.size == (width, height) else rgb.resize((width, height), Image.Resampling.BILINEAR)
+        return PreparedPhoto(pixels=np.asarray(resized), size_hw=(photo.height, photo.width))
+
+    def batch(self, photos: Sequence[PreparedPhoto]) -> PhotoBatch:
+        """Photos in the upper left corners of one tensor."""
+        sizes = [photo.input_hw for photo in photos]
+        height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
+        pixels = torch.zeros(len(photos), 3, height, width, dtype=torch.uint8)
+        mask = torch.zeros(len(photos), height, width, dtype=torch.bool)
+        for index, (photo, (h, w)) in enumerate(zip(photos, sizes, strict=True)):
+            pixels[index, :, :h, :w] = torch.from_numpy(photo.pixels.transpose(2, 0, 1).copy())
+            mask[index, :h, :w] = True
+        return PhotoBatch(pixels=pixels, mask=None if len(set(sizes)) == 1 else mask)
+
+    def normalise(self, pixels_B3HW: Tensor, mask_BHW: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """uint8 → the network's input, 0 on the padding."""
+        mean = torch.tensor(self.mean, device=pixels_B3HW.device)[:, None, None]
+        std = torch.tensor(self.std, device=pixels_B3HW.device)[:, None, None]
+        values = (pixels_B3HW.float() / 255 - mean) / std
+        if mask_BHW is not None:
+            values = values * mask_BHW[:, None]
+        return values.to(dtype)
+
+
+def to_rgb(photo: Image.Image) -> Image.Image:
+    """The photo in RGB; see the module for what happens to other modes. Raises PhotoError."""
+    if photo.mode == "RGB":
+        return photo
+    if photo.mode == "F":
+        raise PhotoError("photo of mode F (floats): its white is undefined; convert it to 8 bits first")
+    try:
+        if photo.mode.startswith("I"):
+            eight_bit = (np.asarray(photo).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
+            return Image.fromarray(eight_bit).convert("RGB")
+        if photo.mode in ("P", "PA"):
+            return photo.convert("RGBA").convert("RGB")
+        return photo.convert("RGB")
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"photo of mode {photo.mode} cannot be decoded ({error}); it is damaged") from error
