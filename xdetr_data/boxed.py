@@ -28,9 +28,11 @@ class BoxedQuery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LooseBox(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A box that no text names, in pixels on the photo."""
+    """A box that no text names, in pixels on the photo; ``input_ref`` is where it stands in the input."""
 
     box_xyxy: Box
     is_crowd: bool
     source: str
     annotation_id: str
+    input_ref: str = ""
+    detail: str = ""

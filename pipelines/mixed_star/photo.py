@@ -245,6 +245,12 @@ def _loose_boxes(
             continue
         outcome.clipped += _is_clipped(box.bbox, checked)
         loose.append(
-            LooseBox(box_xyxy=checked, is_crowd=bool(box.iscrowd), source=element.label, annotation_id=str(box.id))
+            LooseBox(
+                box_xyxy=checked,
+                is_crowd=bool(box.iscrowd),
+                source=element.label,
+                annotation_id=str(box.id),
+                input_ref=element.where,
+            )
         )
     return loose

@@ -36,7 +36,7 @@ def merge_boxes(
                     stage=STAGE,
                     reason="duplicate-of-region",
                     detail=f"annotation {box.annotation_id} has IoU {iou:.3f} with a region",
-                    input_ref=box.source,
+                    input_ref=box.input_ref or box.source,
                 )
             )
             continue
@@ -45,7 +45,7 @@ def merge_boxes(
             Region(
                 box_xyxy=box.box_xyxy,
                 is_crowd=box.is_crowd,
-                provenance=Provenance(source=box.source, annotation_id=box.annotation_id),
+                provenance=Provenance(source=box.source, annotation_id=box.annotation_id, detail=box.detail),
             )
         )
     return msgspec.structs.replace(sample, regions=sample.regions + tuple(added)), rejects
