@@ -63,7 +63,7 @@ def read_exclusion(path: str, source: str | None = None) -> ExclusionList:
     with open_input(path) as stream:
         head = stream.read(64)
     if head[:1] == b"\x80" or path.endswith((".p", ".pkl")):
-        kind, pairs = "refer pickle", list(_from_pickle(path))
+        kind, pairs = "refer pickle, all but its train split", list(_from_pickle(path))
     elif head.lstrip()[:1] == b"{":
         kind, pairs = "COCO JSON", list(_from_json(path))
     elif head.lstrip()[:1] == b"[":
@@ -88,7 +88,8 @@ def _from_pickle(path: str) -> Iterable[tuple[str, str]]:
     if not isinstance(refs, list) or not all(isinstance(ref, dict) and "image_id" in ref for ref in refs):
         raise InputError(f"{path}: is no list of referring expressions with an 'image_id' each")
     for ref in refs:
-        yield "coco", photo_id(str(ref["image_id"]))
+        if ref.get("split") != "train":  # its training photos may be trained on; val and test ones may not
+            yield "coco", photo_id(str(ref["image_id"]))
 
 
 def _from_json(path: str) -> Iterable[tuple[str, str]]:
