@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pipelines import options
-from pipelines.commands import build_mixed_star, toyworld
+from pipelines.commands import build_mixed_star, toyworld, validate
 
 app = typer.Typer(
     name="xdetr-data",
@@ -34,6 +34,7 @@ def _common(
 
 
 app.command("build-mixed-star")(build_mixed_star.build_mixed_star)
+app.command("validate")(validate.validate)
 app.command("toyworld")(toyworld.toyworld)
 
 

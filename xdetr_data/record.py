@@ -16,7 +16,7 @@ from xdetr_data.boxes import Box
 from xdetr_data.errors import RecordError
 from xdetr_data.spans import Span
 
-_KEY = re.compile(r"[A-Za-z0-9_%-]+")
+KEY = re.compile(r"[A-Za-z0-9_%-]+")
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -108,7 +108,7 @@ class GroundedImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         """Raises RecordError for a key unfit for a tar, a box off the photo, or a region index out of range."""
-        if not _KEY.fullmatch(self.key):
+        if not KEY.fullmatch(self.key):
             raise RecordError(f"key {self.key!r} may hold only letters, digits, '_', '-' and '%'")
         height, width = self.image.size_hw
         for region in self.regions:

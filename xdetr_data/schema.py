@@ -1,40 +1,42 @@
 """The record as Arrow row and as JSON: one codec, one version number.
 
-``SAMPLE_JSON_SCHEMA`` is published as ``docs/sample.schema.json``.
+``sample_json_schema()`` is published as ``docs/sample.schema.json``.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pyarrow as pa
 
 from xdetr_data.errors import RecordError
-from xdetr_data.record import GroundedImage, ImageRef, Query, Region, Rejected
+from xdetr_data.record import KEY, GroundedImage, ImageRef, Query, Region, Rejected
 
 SCHEMA_VERSION: Literal[1] = 1
 
 
-class _WireImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ImageJson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which photo: its name at its source, its size in pixels, sha256 of its bytes (null where it was not read)."""
+
     file_name: str
     source: str
-    height: int
-    width: int
+    height: Annotated[int, msgspec.Meta(ge=1)]
+    width: Annotated[int, msgspec.Meta(ge=1)]
     sha256: str | None
 
 
-class _WireSample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SampleJson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The JSON of a sample, field for field and in this order."""
 
     schema: Literal[1]
-    key: str
-    image: _WireImage
+    key: Annotated[str, msgspec.Meta(pattern=f"^{KEY.pattern}$")]
+    image: ImageJson
     regions: tuple[Region, ...]
     queries: tuple[Query, ...]
 
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(_WireSample)
+_DECODER = msgspec.json.Decoder(SampleJson)
 
 _PROVENANCE = pa.struct([("source", pa.string()), ("annotation_id", pa.string()), ("detail", pa.string())])
 SAMPLE_ARROW_SCHEMA = pa.schema(
@@ -98,12 +100,12 @@ SAMPLE_ARROW_SCHEMA = pa.schema(
 REJECTED_ARROW_SCHEMA = pa.schema([(name, pa.string()) for name in Rejected.__struct_fields__])
 
 
-def _to_wire(sample: GroundedImage) -> _WireSample:
+def _to_wire(sample: GroundedImage) -> SampleJson:
     image = sample.image
-    return _WireSample(
+    return SampleJson(
         schema=SCHEMA_VERSION,
         key=sample.key,
-        image=_WireImage(
+        image=ImageJson(
             file_name=image.file_name,
             source=image.source,
             height=image.size_hw[0],
@@ -115,7 +117,7 @@ def _to_wire(sample: GroundedImage) -> _WireSample:
     )
 
 
-def _from_wire(wire: _WireSample) -> GroundedImage:
+def _from_wire(wire: SampleJson) -> GroundedImage:
     image = wire.image
     return GroundedImage(
         key=wire.key,
@@ -154,7 +156,7 @@ def to_arrow(samples: Sequence[GroundedImage]) -> pa.Table:
 def from_arrow(table: pa.Table) -> list[GroundedImage]:
     """The samples that ``to_arrow`` wrote; raises RecordError where a row is not a sample."""
     try:
-        return [_from_wire(msgspec.convert(row, _WireSample)) for row in table.to_pylist()]
+        return [_from_wire(msgspec.convert(row, SampleJson)) for row in table.to_pylist()]
     except msgspec.ValidationError as error:
         raise RecordError(f"not rows of schema {SCHEMA_VERSION}: {error}") from error
 
@@ -166,4 +168,8 @@ def rejects_to_arrow(rejects: Sequence[Rejected]) -> pa.Table:
 
 def sample_json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a sample's JSON, as published under docs/."""
-    return msgspec.json.schema(_WireSample)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"A sample of an X-DETR dataset, schema {SCHEMA_VERSION}",
+        **msgspec.json.schema(SampleJson),
+    }

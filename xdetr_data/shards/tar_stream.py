@@ -1,0 +1,141 @@
+"""Reads a shard's tar member by member, forwards only, and says where the file stops being a tar.
+
+``tarfile`` ends silently at the first damaged header, and so would a training run. Here the end of a tar is its end
+mark with nothing but zeros behind it; anything else raises TarDamage.
+"""
+
+import hashlib
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from xdetr_data.errors import InputError
+
+MAX_MEMBER_BYTES = 256 << 20  # a photo or its labels; what bounds the memory of a reader
+
+_BLOCK = tarfile.BLOCKSIZE
+_CHUNK = 1 << 20
+_KINDS = {
+    tarfile.SYMTYPE: "a symbolic link",
+    tarfile.LNKTYPE: "a hard link",
+    tarfile.DIRTYPE: "a folder",
+    tarfile.CHRTYPE: "a device",
+    tarfile.BLKTYPE: "a device",
+    tarfile.FIFOTYPE: "a pipe",
+}
+
+
+class TarDamage(InputError):
+    """A tar cannot be read any further; the message says from which byte on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A member of a tar. ``refused`` says why its data was not read (a link, too large), else it is None."""
+
+    name: str
+    data: bytes
+    refused: str | None = None
+
+
+class HashingReader:
+    """A file for reading forwards that knows the size and sha256 of what went through it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+
+    def read(self, count: int) -> bytes:
+        """At most ``count`` bytes, fewer only at the end."""
+        data = self._stream.read(count)
+        self._sha256.update(data)
+        self.size += len(data)
+        return data
+
+    def drain(self) -> None:
+        """Reads to the end."""
+        while self.read(_CHUNK):
+            pass
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal sha256 of all bytes read."""
+        return self._sha256.hexdigest()
+
+
+def member_key(name: str) -> tuple[str, str]:
+    """``key.jpg`` → (``key``, ``jpg``): everything before the first dot is the key, as in webdataset."""
+    key, _, suffix = name.partition(".")
+    return key, suffix
+
+
+def iter_headers(stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
+    """The headers of a tar on a seekable stream, each with ``offset_data``; photos in between are skipped, not read."""
+    offset = 0
+    while True:
+        stream.seek(offset)
+        header = _parse_header(stream.read(_BLOCK), offset)
+        if header is None:
+            return
+        header.offset_data = offset + _BLOCK
+        yield header
+        offset += _BLOCK + _padded(_stored_bytes(header))
+
+
+def iter_members(stream: IO[bytes] | HashingReader) -> Iterator[Member]:
+    """The members of a tar from its first to its end mark; raises TarDamage where it is none."""
+    offset = 0
+    while (header := _parse_header(stream.read(_BLOCK), offset)) is not None:
+        size = _stored_bytes(header)
+        refused = _refusal(header)
+        yield Member(name=header.name, data=_body(stream, header, size, offset, keep=refused is None), refused=refused)
+        offset += _BLOCK + _padded(size)
+    while rest := stream.read(_CHUNK):
+        if rest.strip(b"\0"):
+            raise TarDamage(f"there is data behind the tar's end mark at byte {offset}")
+
+
+def _parse_header(block: bytes, offset: int) -> tarfile.TarInfo | None:
+    if not block:
+        raise TarDamage(f"the tar has no end mark at byte {offset}: it was cut off" if offset else "the tar is empty")
+    try:
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError as error:
+        if len(block) == _BLOCK and not block.strip(b"\0"):
+            return None
+        raise TarDamage(f"the tar has no valid header at byte {offset} ({error})") from error
+    if header.size < 0:
+        raise TarDamage(f"the tar has no valid header at byte {offset} (negative size)")
+    return header
+
+
+def _stored_bytes(header: tarfile.TarInfo) -> int:
+    return 0 if header.type in _KINDS else header.size
+
+
+def _padded(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def _refusal(header: tarfile.TarInfo) -> str | None:
+    if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+        return f"is {_KINDS.get(header.type, f'of type {header.type!r}')}, not a plain file"
+    if header.size > MAX_MEMBER_BYTES:
+        return f"has {header.size} bytes, more than {MAX_MEMBER_BYTES}"
+    return None
+
+
+def _body(stream: IO[bytes] | HashingReader, header: tarfile.TarInfo, size: int, offset: int, *, keep: bool) -> bytes:
+    """Data of a member, its padding consumed; nothing is kept of a member that is refused."""
+    kept: list[bytes] = []
+    missing = _padded(size)
+    while missing:
+        data = stream.read(min(_CHUNK, missing))
+        if not data:
+            raise TarDamage(f"the tar is cut off inside the member {header.name!r} that begins at byte {offset}")
+        missing -= len(data)
+        if keep:
+            kept.append(data)
+    return b"".join(kept)[:size]
