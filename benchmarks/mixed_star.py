@@ -14,7 +14,7 @@ from benchmarks import mixed_inputs
 from benchmarks.measure import Measured, measure
 from xdetr_data.manifest import read_manifest
 from xdetr_data.schema import to_json
-from xdetr_data.shards.reader import read_labels
+from xdetr_data.shards.reader import read_records, stems
 from xdetr_data.storage import Folder
 
 
@@ -32,7 +32,11 @@ def _inputs(folder: Path, scale: float) -> tuple[Path, Path]:
 def _digest(out: Path) -> dict[str, object]:
     """Count and hash of all records of a dataset in the order of their keys."""
     folder = Folder(str(out))
-    records = {record.key: to_json(record) for record in read_labels(folder, read_manifest(folder))}
+    records = {
+        record.key: to_json(record)
+        for stem in stems(read_manifest(folder))
+        for record in read_records(folder, stem)
+    }
     digest = hashlib.sha256()
     for key in sorted(records):
         digest.update(records[key])

@@ -60,7 +60,8 @@ Exclude = Annotated[
     list[str] | None,
     typer.Option(
         metavar="[SOURCE=]FILE",
-        help="Photos to leave out: COCO/LVIS/MDETR JSON, refer pickle, Flickr split file or list of ids. Repeatable. "
+        help="Photos to leave out: COCO/LVIS/MDETR JSON, refer pickle (its val and test photos), Flickr split file or "
+        "list of ids. Repeatable. "
         "SOURCE= (coco, vg, flickr) says what bare numbers mean.",
     ),
 ]

@@ -1,0 +1,40 @@
+"""``xdetr-data demo``."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines import console, options
+
+
+@options.command
+def demo(
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder for what the demo makes; must not exist.", show_default="a temporary one")
+    ] = None,
+    photos: Annotated[int, typer.Option(help="Size of the toy world.", min=20)] = 400,
+    workers: options.Workers = -1,
+    seed: options.Seed = 0,
+    debug: options.Debug = False,
+) -> int:
+    """Draw a small world of photos with annotations, build shards from it, check and show them; no downloads.
+
+    Each step prints the command that does it by hand.
+
+    **Examples**
+
+    `xdetr-data demo`
+
+    `xdetr-data demo --keep demo --photos 2000`
+    """
+    from pipelines.demo import run_demo
+
+    folder = keep if keep is not None else Path(tempfile.mkdtemp(prefix="xdetr-demo-"))
+    if keep is not None and keep.exists():
+        raise typer.BadParameter(f"--keep {keep} exists already; name a new folder")
+    processes = options.default_workers() if workers == -1 else workers
+    run_demo(folder, photos=photos, workers=processes, seed=seed)
+    console.say(f"everything is in {folder}")
+    return options.DONE
