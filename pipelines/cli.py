@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pipelines import options
-from pipelines.commands import build_mixed_star, demo, toyworld, validate
+from pipelines.commands import build_mixed_star, demo, stats, toyworld, validate
 
 app = typer.Typer(
     name="xdetr-data",
@@ -36,6 +36,7 @@ def _common(
 app.command("demo")(demo.demo)
 app.command("build-mixed-star")(build_mixed_star.build_mixed_star)
 app.command("validate")(validate.validate)
+app.command("stats")(stats.stats)
 app.command("toyworld")(toyworld.toyworld)
 
 
