@@ -33,6 +33,7 @@ _MARK = re.compile(r"[.?] ")
 _INNER_MARK = re.compile(r"[,;:!]")
 _BOUNDARIES = (". ", "? ")
 _LONGEST_WORD = 32  # what is looked at of a longer one: bounds the work and the caches on strange text
+_SHORT_WORD = 4  # no several words are shorter: saves looking
 _PLAIN = Before.PLAIN
 
 # Nats. The words' own scores lie between about -6 and 6.
@@ -43,7 +44,7 @@ _KEPT_BY_ONE = -5.0  # the only ordinary word that keeps a mark
 _KEPT_BY_SOME = -4.0  # an abbreviation, where ordinary words keep marks too
 _KEPT_BY_MANY = -1.5
 _KEPT_BY_NONE = 7.0
-_WITHOUT_ANNOTATION = 3.0
+_WITHOUT_ANNOTATION = 2.3
 _SURE = 3.0  # a mark above it is cut wherever both sides own an annotation
 _UNSURE = 2.0
 
@@ -112,10 +113,9 @@ def _annotation_evidence(
             continue
         # One character to the left, so that a span beginning at the joining space counts as crossing it.
         segment = bisect_left(marks, first - 1)
-        last_segment = bisect_left(marks, last - 1)
         owned[segment] += 1
-        if segment != last_segment:
-            excluded.update(range(segment, last_segment))
+        if segment < len(marks) and marks[segment] < last - 1:
+            excluded.update(range(segment, bisect_left(marks, last - 1)))
     return owned, excluded
 
 
@@ -129,7 +129,9 @@ def _word_scores(text: str, begin: int, marks: list[int]) -> list[float]:
         if text[mark] == "?":
             scores.append(QUESTION_SCORES[after])
             continue
-        start = text.rfind(" ", max(begin, mark - _LONGEST_WORD), mark) + 1 or max(begin, mark - _LONGEST_WORD)
+        start = text.rfind(" ", mark - _LONGEST_WORD if mark > _LONGEST_WORD else 0, mark) + 1
+        if not start:
+            start = max(begin, mark - _LONGEST_WORD)
         word = text[start:mark]
         kind = before_kind(word)
         if kind is _PLAIN:
@@ -172,7 +174,7 @@ def _add_negative_evidence(
             scores[index] = _NEVER
             continue
         end = ends[at - 1] if at else 0
-        if end >= mark and _is_whole(text, begin, begins[at - 1], mark):
+        if end >= mark and mark - begins[at - 1] > _SHORT_WORD and _is_whole(text, begin, begins[at - 1], mark):
             scores[index] += _WHOLE
             _own_whole(scores, owned, marks, begins[at - 1], index)
         elif end > mark:
