@@ -32,7 +32,8 @@ _PALETTE = (
 
 def draw_contact_sheet(world: Path, *, photos: int = 12, columns: int = 4, first: int = 0) -> Image.Image:
     """Draws `photos` photos of a written world, beginning with photo `first`, in rows of `columns`."""
-    truths = list(islice(_photos_in_order(world, first), photos))
+    drawable = (truth for truth in _photos_in_order(world, first) if load_photo(world, truth) is not None)
+    truths = list(islice(drawable, photos))
     rows = -(-len(truths) // columns)
     height = _PHOTO_HEIGHT + _TEXT_HEIGHT
     sheet = Image.new("RGB", (columns * _CELL_WIDTH, rows * height), "white")
@@ -63,7 +64,7 @@ def _cell(world: Path, truth: PhotoTruth) -> Image.Image:
     draw = ImageDraw.Draw(cell)
     font = ImageFont.load_default(_FONT_SIZE)
     photo = load_photo(world, truth)
-    if photo is not None:
+    if photo is not None:  # the caption of a dead link has none
         room = (_CELL_WIDTH - 2 * _MARGIN, _PHOTO_HEIGHT - 2 * _MARGIN)
         scale = min(room[0] / truth.width, room[1] / truth.height)
         size = (round(truth.width * scale), round(truth.height * scale))

@@ -5,6 +5,8 @@ Objects are listed from back to front. A scene knows no pixels: `render` turns i
 
 from __future__ import annotations
 
+import math
+
 from msgspec import Struct
 
 from xdetr_data.toyworld import vocabulary as words
@@ -122,7 +124,7 @@ _SHAPE_WEIGHTS = [shape.weight for shape in words.SHAPES]
 
 def _place_all(dice: Dice, kinds: list[_Kind], taken: list[Placed], height: int, width: int) -> list[Placed]:
     crowd_kinds = {(crowd.shape, crowd.colour) for crowd in taken}
-    may_overlap = dice.chance(0.35)
+    may_overlap = dice.chance(0.4)
     placed: list[Placed] = []
     for kind in kinds:
         if (kind.shape, kind.colour) in crowd_kinds:
@@ -143,6 +145,10 @@ def _place(dice: Dice, kind: _Kind, others: list[Placed], may_overlap: bool, hei
     for _ in range(_TRIES):
         margin = radius * (0.55 if dice.chance(0.08) else 1.04)  # some are cut by the photo's edge
         centre = (dice.uniform(margin, width - margin), dice.uniform(margin, height - margin))
+        if may_overlap and others and dice.chance(0.35):
+            centre = _beside(dice, dice.pick(others), radius)
+            if not (margin < centre[0] < width - margin and margin < centre[1] < height - margin):
+                continue
         if all(_covered_share(centre, radius, other) <= _overlap_limit(kind, other, may_overlap) for other in others):
             tilt = words.SHAPE[kind.shape].max_tilt
             return Placed(
@@ -150,6 +156,12 @@ def _place(dice: Dice, kind: _Kind, others: list[Placed], may_overlap: bool, hei
                 centre_xy=centre, radius=radius, tilt=dice.uniform(-tilt, tilt),
             )  # fmt: skip
     return None
+
+
+def _beside(dice: Dice, other: Placed, radius: float) -> tuple[float, float]:
+    """A place where two objects just overlap."""
+    angle, distance = dice.uniform(0, 2 * math.pi), dice.uniform(0.7, 0.9) * (radius + other.radius)
+    return other.centre_xy[0] + distance * math.cos(angle), other.centre_xy[1] + distance * math.sin(angle)
 
 
 def _overlap_limit(kind: _Kind, other: Placed, may_overlap: bool) -> float:

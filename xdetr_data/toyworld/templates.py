@@ -31,7 +31,7 @@ REGION = Style(
     patterns=(
         ("{one}", 14), ("{many}", 26), ("{crowd}", 16), ("{one} on a {ground}", 6), ("{many} on the {ground}", 6),
         ("{one} {rel} {other}", 9), ("{kin} {rel} {other}", 30), ("{one} and {other}", 5), ("{kin} {place}", 20),
-        ("there is {one}", 3), ("this is {one}", 2), ("{one} is {place}", 3), ("{many} near {one}", 3),
+        ("there is {one}", 3), ("this is {one}", 2), ("{one} is {place}", 3), ("{many}, not counting {one}", 1),
         ("{one} casting a faint shadow", 2), ("the {ground} behind {one}", 2), ("light falling on {one}", 2),
         ("{one} {rel} {other} and {third}", 3), ("{extreme}", 3), ("edge of {one}", 2),
         ("{one} has no writing on it", 1),
@@ -89,7 +89,7 @@ CAPTION = Style(
         ("{many} and {one} lie on a {ground}", 5), ("a picture of {one} beside some other things", 2),
         ("{one}, {other} and {third} are scattered over a {ground}", 4), ("there is {one} {rel} {other}", 4),
         ("{kin} {rel} {other} can be seen here", 3), ("a {ground} with {one}, and {other} not far away", 3),
-        ("{crowd} and {one} on a {ground}", 4), ("{one} lies alone on the {ground}", 3), ("{many} around {one}", 2),
+        ("{crowd} and {one} on a {ground}", 4), ("{one} lies on the {ground}", 3), ("{many} and also {one}", 2),
         ("approx. {n} things incl. {one} on a {ground}", 1), ("someone has put {one} {rel} {other}", 2),
     ),
     articles=("a", "a", "a", "one", "the"),

@@ -119,7 +119,7 @@ BACKGROUNDS: tuple[Background, ...] = (
     Background(("brown table", "wooden table", "brown board"), (122, 92, 66)),
     Background(("slate floor", "dark grey floor", "grey floor"), (88, 92, 98)),
     Background(("pale sheet of paper", "light grey background", "pale wall"), (190, 190, 186)),
-    Background(("olive cloth", "dull green cloth", "khaki background"), (116, 118, 86)),
+    Background(("khaki cloth", "dull green cloth", "khaki background"), (116, 118, 86)),
 )
 BACKGROUND_TEXTURES = ("smooth", "grain", "grid", "planks")
 

@@ -60,7 +60,6 @@ def annotation_id(photo: ToyPhoto, index: int) -> int:
 def coco_annotation(photo: ToyPhoto, index: int, category_id: int) -> dict[str, object]:
     """An object's entry in ``annotations[]``: polygons, or run lengths for a crowd."""
     placed, patch = photo.scene.objects[index], photo.rendered.patches[index]
-    solid = patch.coverage >= 128
     segmentation: object = segmentation_polygons(photo, index)
     if placed.is_crowd:
         segmentation = {
@@ -68,7 +67,7 @@ def coco_annotation(photo: ToyPhoto, index: int, category_id: int) -> dict[str, 
             "size": [photo.scene.height, photo.scene.width],
         }
     return {
-        "segmentation": segmentation, "area": float(np.count_nonzero(solid)), "iscrowd": int(placed.is_crowd),
+        "segmentation": segmentation, "area": float(np.count_nonzero(patch.solid)), "iscrowd": int(placed.is_crowd),
         "image_id": int(photo.home.photo_id), "bbox": box_xywh(photo.rendered.boxes_xyxy[index]),
         "category_id": category_id, "id": annotation_id(photo, index),
     }  # fmt: skip
@@ -86,7 +85,7 @@ def segmentation_polygons(photo: ToyPhoto, index: int) -> list[list[float]]:
 def run_lengths(patch: Patch, height: int, width: int) -> list[int]:
     """COCO's uncompressed run lengths: column by column, beginning with the count of zeros."""
     mask: NDArray[np.bool_] = np.zeros((height, width), dtype=bool)
-    mask[patch.window] = patch.coverage >= 128
+    mask[patch.window] = patch.solid
     flat = mask.ravel(order="F")
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     bounds = np.concatenate([[0], edges, [flat.size]])

@@ -104,7 +104,7 @@ def write_lvis(photo: ToyPhoto, sheet: Sheet) -> None:
 def _annotation(photo: ToyPhoto, index: int, category_id: int) -> dict[str, object]:
     patch = photo.rendered.patches[index]
     return {
-        "segmentation": segmentation_polygons(photo, index), "area": float((patch.coverage >= 128).sum()),
+        "segmentation": segmentation_polygons(photo, index), "area": float(patch.solid.sum()),
         "image_id": int(photo.home.photo_id), "bbox": box_xywh(photo.rendered.boxes_xyxy[index]),
         "category_id": category_id, "id": annotation_id(photo, index),
     }  # fmt: skip
