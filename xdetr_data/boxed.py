@@ -11,11 +11,16 @@ from xdetr_data.spans import Span
 
 
 class BoxedPhrase(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A phrase of a query with the boxes of the annotations that name it, in pixels on the photo."""
+    """A phrase of a query with the boxes of the annotations that name it, in pixels on the photo.
+
+    ``score`` and ``detail`` are what a model said of it, where a model did.
+    """
 
     spans: tuple[Span, ...]
     boxes_xyxy: tuple[Box, ...]
     annotation_ids: tuple[str, ...]
+    score: float | None = None
+    detail: str = ""
 
 
 class BoxedQuery(msgspec.Struct, frozen=True, kw_only=True, gc=False):

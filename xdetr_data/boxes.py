@@ -66,3 +66,17 @@ def iou_matrix_xyxy(a_xyxy: ArrayLike, b_xyxy: ArrayLike) -> Boxes:
     union = area_xyxy(a)[:, None] + area_xyxy(b)[None, :] - intersection
     iou: Boxes = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
     return iou
+
+
+def overlapping_pairs_xyxy(boxes_xyxy: Sequence[Box], min_iou: float) -> list[tuple[int, int]]:
+    """Pairs ``i < j`` of boxes whose IoU is above ``min_iou``; for the few boxes of a caption, where numpy is slower."""
+    pairs: list[tuple[int, int]] = []
+    for j, (bx0, by0, bx1, by1) in enumerate(boxes_xyxy):
+        for i in range(j):
+            ax0, ay0, ax1, ay1 = boxes_xyxy[i]
+            width, height = min(ax1, bx1) - max(ax0, bx0), min(ay1, by1) - max(ay0, by0)
+            if width > 0 and height > 0:
+                both = width * height
+                if both > min_iou * ((ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - both):
+                    pairs.append((i, j))
+    return pairs

@@ -12,7 +12,7 @@ from pipelines import console, options
 @options.command
 def demo(
     keep: Annotated[
-        Path | None, typer.Option(help="Folder for what the demo makes; must not exist.", show_default="a temporary one")
+        Path | None, typer.Option(help="New folder for what the demo makes.", show_default="a temporary one")
     ] = None,
     photos: Annotated[int, typer.Option(help="Size of the toy world.", min=20)] = 400,
     workers: options.Workers = -1,

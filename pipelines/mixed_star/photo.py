@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipelines.mixed_star.config import MixedStarConfig
+from pipelines.outcome import Outcome
 from xdetr_data.boxed import BoxedQuery, LooseBox
-from xdetr_data.boxes import Box
+from xdetr_data.boxes import Box, overlapping_pairs_xyxy, xywh_to_xyxy
 from xdetr_data.readers import coco
 from xdetr_data.readers.json_stream import Unreadable
 from xdetr_data.readers.mdetr import MdetrAnnotation, MdetrParagraph, parse_annotations, parse_paragraph
@@ -17,6 +18,8 @@ from xdetr_data.stages.merge_boxes import merge_boxes
 from xdetr_data.stages.merge_regions import merge_regions
 from xdetr_data.stages.split_paragraph import split_paragraph
 
+PACKING_IOU = 0.5
+CLIPPED = "clipped-boxes"
 READ, PLACE, SPLIT, BOXES = "read_elements", "place_annotations", "split_paragraph", "place_boxes"
 
 
@@ -68,27 +71,19 @@ class AmbiguousCut:
 
 
 @dataclass(slots=True, kw_only=True)
-class Outcome:
-    """What became of a photo and its elements; every element is either counted as used or among the rejects."""
+class MixedOutcome(Outcome):
+    """The outcome of a photo with the cuts that no evidence decides."""
 
-    record: GroundedImage | None = None
-    used: dict[str, int] = field(default_factory=dict)
-    clipped: int = 0
-    rejects: list[Rejected] = field(default_factory=list)
     ambiguous: list[AmbiguousCut] = field(default_factory=list)
 
-    def use(self, unit: str, count: int = 1) -> None:
-        """Counts elements that are part of the record."""
-        self.used[unit] = self.used.get(unit, 0) + count
 
-
-def build_photo(key: str, image: ImageRef, inputs: PhotoElements, config: MixedStarConfig) -> Outcome:
+def build_photo(key: str, image: ImageRef, inputs: PhotoElements, config: MixedStarConfig) -> MixedOutcome:
     """The whole recipe for one photo: read, place, split, merge.
 
     A photo without any readable paragraph is rejected with all its elements; its own size decides which paragraphs
     speak of it.
     """
-    outcome = Outcome()
+    outcome = MixedOutcome()
     annotations = _by_paragraph(key, inputs.annotations, outcome)
     queries: list[BoxedQuery] = []
     for element in inputs.paragraphs:
@@ -118,7 +113,7 @@ def _reject(key: str, unit: str, element: Element, stage: str, reason: str, deta
 _Named = dict[tuple[str, int], list[tuple[Element, MdetrAnnotation]]]
 
 
-def _by_paragraph(key: str, elements: Sequence[Element], outcome: Outcome) -> _Named:
+def _by_paragraph(key: str, elements: Sequence[Element], outcome: MixedOutcome) -> _Named:
     """(input, paragraph id) → its annotations in file order."""
     named: _Named = {}
     seen: set[tuple[str, int | str]] = set()
@@ -136,7 +131,7 @@ def _by_paragraph(key: str, elements: Sequence[Element], outcome: Outcome) -> _N
 
 
 def _paragraph_queries(
-    key: str, size_hw: tuple[int, int], element: Element, named: _Named, config: MixedStarConfig, outcome: Outcome
+    key: str, size_hw: tuple[int, int], element: Element, named: _Named, config: MixedStarConfig, outcome: MixedOutcome
 ) -> list[BoxedQuery]:
     """The independent queries of one paragraph; takes its annotations out of ``named``."""
     paragraph = parse_paragraph(element.data)
@@ -146,18 +141,20 @@ def _paragraph_queries(
         return []
     placed: list[tuple[Element, PlacedAnnotation]] = []
     spans: list[tuple[Span, ...]] = []  # also of annotations whose box is bad: their words are evidence for the split
+    boxes: list[Box] = []
     for source, annotation in named.pop((element.label, paragraph.id), []):
         place = _place(annotation, paragraph.caption, size_hw, config)
         if isinstance(place, PlacedAnnotation):
             placed.append((source, place))
             spans.append(place.spans)
-            outcome.clipped += place.is_clipped
+            boxes.append(xywh_to_xyxy(annotation.bbox))
+            outcome.note(CLIPPED, place.is_clipped)
         else:
             outcome.rejects.append(_reject(key, "annotation", source, PLACE, *place))
             if place[0] != "bad-span":
                 spans.append(join_spans(annotation.tokens_positive, paragraph.caption))
     group = f"{element.label}#{paragraph.id}"
-    sentences = _sentences(key, group, paragraph, spans, config, outcome)
+    sentences = _sentences(key, group, paragraph, spans + _same_expression(placed, boxes), config, outcome)
     queries, homeless = form_queries(
         paragraph.caption, sentences, [one for _, one in placed], group=group, source=element.label
     )
@@ -168,6 +165,15 @@ def _paragraph_queries(
     outcome.use("paragraph")
     outcome.use("annotation", len(placed) - len(homeless))
     return queries
+
+
+def _same_expression(
+    placed: Sequence[tuple[Element, PlacedAnnotation]], boxes_xyxy: Sequence[Box]
+) -> list[tuple[Span, ...]]:
+    """Spans that no boundary lies across: MDETR packs only expressions whose boxes overlap by at most 0.5 (IoU)."""
+    pairs = overlapping_pairs_xyxy(boxes_xyxy, PACKING_IOU)
+    hulls = (placed[i][1].spans + placed[j][1].spans for i, j in pairs)
+    return [((min(begin for begin, _ in spans), max(end for _, end in spans)),) for spans in hulls]
 
 
 def _paragraph_problem(paragraph: MdetrParagraph | Unreadable, size_hw: tuple[int, int]) -> tuple[str, str] | None:
@@ -209,7 +215,7 @@ def _sentences(
     paragraph: MdetrParagraph,
     spans: list[tuple[Span, ...]],
     config: MixedStarConfig,
-    outcome: Outcome,
+    outcome: MixedOutcome,
 ) -> tuple[Span, ...]:
     caption = paragraph.caption
     if not (config.split_paragraphs and paragraph.is_packed):
@@ -217,6 +223,7 @@ def _sentences(
     split = split_paragraph(caption, annotation_spans=spans, negative_spans=paragraph.tokens_negative)
     if split.ambiguous:
         ends = {end for _, end in split.sentences}
+        outcome.note("ambiguous-cuts", len(split.ambiguous))
         outcome.ambiguous += [
             AmbiguousCut(key=key, group=group, offset=offset, is_cut=offset in ends, caption=caption)
             for offset in split.ambiguous
@@ -225,7 +232,7 @@ def _sentences(
 
 
 def _loose_boxes(
-    key: str, size_hw: tuple[int, int], elements: Sequence[Element], config: MixedStarConfig, outcome: Outcome
+    key: str, size_hw: tuple[int, int], elements: Sequence[Element], config: MixedStarConfig, outcome: MixedOutcome
 ) -> list[LooseBox]:
     """COCO's boxes as values on the photo, in file order."""
     loose: list[LooseBox] = []
@@ -243,7 +250,7 @@ def _loose_boxes(
         if len(checked) == 2:
             outcome.rejects.append(_reject(key, "box", element, BOXES, *checked))
             continue
-        outcome.clipped += _is_clipped(box.bbox, checked)
+        outcome.note(CLIPPED, _is_clipped(box.bbox, checked))
         loose.append(
             LooseBox(
                 box_xyxy=checked,

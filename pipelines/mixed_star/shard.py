@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from pipelines.execution import no_cycle_collector
 from pipelines.mixed_star.config import MixedStarConfig
 from pipelines.mixed_star.partition import ANNOTATIONS, BOXES, PARAGRAPHS
-from pipelines.mixed_star.photo import AmbiguousCut, Element, Outcome, PhotoElements, build_photo
+from pipelines.mixed_star.photo import AmbiguousCut, Element, MixedOutcome, PhotoElements, build_photo
+from pipelines.outcome import Outcome
 from xdetr_data.accounting import Tally
 from xdetr_data.photos import BadPhoto, Photo, read_photo
 from xdetr_data.record import ImageRef, Rejected
@@ -63,14 +64,10 @@ class _Ledger:
     ambiguous: list[AmbiguousCut] = field(default_factory=list)
 
     def enter(self, outcome: Outcome) -> None:
-        for unit, count in outcome.used.items():
-            self.tally.went_out(unit, count)
-        for reject in outcome.rejects:
-            self.tally.rejected(reject.unit, reject.stage, reject.reason)
-        self.tally.note("clipped-boxes", outcome.clipped)
-        self.tally.note("ambiguous-cuts", len(outcome.ambiguous))
+        outcome.count_into(self.tally)
         self.rejects += outcome.rejects
-        self.ambiguous += outcome.ambiguous
+        if isinstance(outcome, MixedOutcome):
+            self.ambiguous += outcome.ambiguous
 
 
 def build_shard(context: ShardContext, shard: int) -> ShardStats:

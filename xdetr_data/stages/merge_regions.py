@@ -73,12 +73,17 @@ def _point(query: BoxedQuery, index_of: dict[Box, int]) -> Query:
     return Query(
         text=query.text,
         group=query.group,
-        phrases=tuple([
-            Phrase(
-                spans=phrase.spans,
-                regions=tuple(dict.fromkeys([index_of[box] for box in phrase.boxes_xyxy])),
-                provenance=Provenance(source=query.source, annotation_id=" ".join(phrase.annotation_ids)),
-            )
-            for phrase in query.phrases
-        ]),
+        phrases=tuple(
+            [
+                Phrase(
+                    spans=phrase.spans,
+                    regions=tuple(dict.fromkeys([index_of[box] for box in phrase.boxes_xyxy])),
+                    score=phrase.score,
+                    provenance=Provenance(
+                        source=query.source, annotation_id=" ".join(phrase.annotation_ids), detail=phrase.detail
+                    ),
+                )
+                for phrase in query.phrases
+            ]
+        ),
     )
