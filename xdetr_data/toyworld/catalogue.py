@@ -51,7 +51,7 @@ def _coco_files() -> list[Output]:
     found: list[Output] = []
     for split in ("train", "val"):
         found.append(_json(f"coco/instances_{split}2014.json", _COCO_HEAD, coco.CATEGORIES))
-        found.append(_json(f"coco/captions_{split}2014.json", _COCO_HEAD, []))
+        found.append(JsonFile(f"coco/captions_{split}2014.json", ("images", "annotations"), _COCO_HEAD, None))
         lvis_categories = partial(lvis.categories_json, split)
         found.append(JsonFile(f"lvis/lvis_v1_{split}.json", ("images", "annotations"), _COCO_HEAD, lvis_categories))
     return found

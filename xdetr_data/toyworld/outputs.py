@@ -20,12 +20,12 @@ Spills = Iterable[Path]
 
 @dataclass(frozen=True, slots=True)
 class JsonFile:
-    """One JSON object: first `head`, then each section as an array, then the categories, made of all counts."""
+    """One JSON object: first `head`, then each section as an array, then categories, if it has any, of all counts."""
 
     path: str
     sections: tuple[str, ...]
     head: dict[str, object]
-    categories: Callable[[Counter[str]], list[dict[str, object]]]
+    categories: Callable[[Counter[str]], list[dict[str, object]]] | None
     separator: ClassVar[bytes] = b",\n"
 
     def merge(self, stream: IO[bytes], spills: Sequence[Spills], counts: Counter[str]) -> None:
@@ -37,7 +37,9 @@ class JsonFile:
             stream.write((b",\n" if number else b"") + f'"{section}": [\n'.encode())
             copy_parts(stream, parts, self.separator)
             stream.write(b"\n]")
-        stream.write(b",\n" + _field("categories", self.categories(counts)) + b"}\n")
+        if self.categories:
+            stream.write(b",\n" + _field("categories", self.categories(counts)))
+        stream.write(b"}\n")
 
 
 @dataclass(frozen=True, slots=True)

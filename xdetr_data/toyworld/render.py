@@ -1,7 +1,8 @@
 """Draws a scene: the photo's pixels, and from the same masks the exact boxes.
 
 A mask is drawn at four times the photo's size and averaged down; a pixel belongs to an object when at least a quarter
-of it does (at a half, boxes would cut the tips of hearts and stars). The box of an object is the box of its whole mask, also where another object covers it, cut at the photo's edge.
+of it does (at a half, boxes would cut the tips of hearts and stars). The box of an object is the box of its whole mask,
+also where another object covers it, cut at the photo's edge.
 """
 
 from __future__ import annotations
