@@ -6,14 +6,16 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
 from pipelines.dataset import WORK
+from pipelines.job import PartitionDone
 from pipelines.mixed_star.plan import BEYOND_LIMIT, EXCLUDED, REJECTED, UNKNOWN, ChunkRange, Codes, InputPlan, Plan
 from xdetr_data.accounting import Tally
 from xdetr_data.readers.json_stream import ArrayChunk, elements, is_compressed, iter_array_chunks, open_input
 from xdetr_data.record import Rejected
 from xdetr_data.shards.spill import SpillWriter
-from xdetr_data.shards.writer import FileEntry, entry, rejects_writer
+from xdetr_data.shards.writer import entry, rejects_writer
 from xdetr_data.storage import Folder
 
 STAGE = "partition"
@@ -52,16 +54,6 @@ class PartitionTask(msgspec.Struct, frozen=True, kw_only=True):
     def spill(self) -> str:
         """Name of the spill that the task writes."""
         return f"{WORK}/spill-{self.number:05d}.arrow"
-
-
-class PartitionDone(msgspec.Struct, frozen=True, kw_only=True):
-    """The done-marker of a partition task; ``shard_of_batch`` is the spill's index."""
-
-    number: int
-    shard_of_batch: list[int]
-    accounting: dict[str, Any]
-    rejects: FileEntry
-    config_hash: str
 
 
 class _ImageId(msgspec.Struct, frozen=True):
@@ -124,7 +116,11 @@ def run_partition(context: PartitionContext, task: PartitionTask) -> PartitionDo
                     file=task.file,
                     kind=kind,
                     row=chunk.first_row + kept,
-                    elements=parts if len(kept) == len(parts) else [parts[i] for i in kept.tolist()],
+                    values=[
+                        pa.array(
+                            parts if len(kept) == len(parts) else [parts[i] for i in kept.tolist()], pa.large_binary()
+                        )
+                    ],
                 )
             spill.close()
     done = PartitionDone(

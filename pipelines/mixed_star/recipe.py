@@ -1,26 +1,18 @@
 """``build-mixed-star`` as a table of contents: inputs, plan, partition, shards, manifest."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from pipelines import console
 from pipelines.dataset import WORK, Existing, claim_output, config_hash, open_output
 from pipelines.execution import executor
+from pipelines.job import PartitionDone, Run, add_up, exclusion_source, identify_inputs, run_partitions, run_shards
 from pipelines.mixed_star.config import MixedStarConfig
-from pipelines.mixed_star.partition import (
-    PartitionContext,
-    PartitionDone,
-    PartitionTask,
-    partition_tasks,
-    run_partition,
-)
+from pipelines.mixed_star.partition import PartitionContext, partition_tasks, run_partition
 from pipelines.mixed_star.plan import Plan, check_not_empty, make_plan
 from pipelines.mixed_star.shard import ShardContext, build_shard
 from pipelines.sources import licence_of
-from xdetr_data.accounting import Tally
 from xdetr_data.manifest import (
     MANIFEST,
     ExclusionEntry,
@@ -31,13 +23,11 @@ from xdetr_data.manifest import (
     tool_version,
     write_manifest,
 )
-from xdetr_data.readers.exclusions import SOURCES, ExclusionList, read_exclusion
+from xdetr_data.readers.exclusions import ExclusionList, read_exclusion
 from xdetr_data.readers.json_stream import input_bytes, is_compressed
 from xdetr_data.schema import SCHEMA_VERSION
-from xdetr_data.shards.writer import FileEntry, ShardStats, read_stats, write_rejects
-from xdetr_data.storage import Folder, file_identity
-
-Run = Callable[..., Iterator[Any]]
+from xdetr_data.shards.writer import FileEntry, ShardStats, write_rejects
+from xdetr_data.storage import Folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +51,20 @@ def build_mixed_star(config: MixedStarConfig, out: Folder, *, workers: int, exis
             console.say(f"{out.url}: already complete, nothing to do")
             return read_manifest(out)
         out.sweep()
-        partitions = _partition(prepared, out, run)
-        shards = _build_shards(prepared, out, [task.spill for task, _ in partitions], run)
-    manifest = _finish(prepared, out, [done for _, done in partitions], shards)
+        tasks = partition_tasks(prepared.plan)
+        context = _partition_context(prepared, out)
+        partitions = run_partitions(out, tasks, prepared.digest, run, run_partition, context)
+        shards = run_shards(
+            out,
+            config.prefix,
+            prepared.plan.shards,
+            prepared.digest,
+            run,
+            build_shard,
+            _shard_context(prepared, out, [task.spill for task in tasks]),
+            title="building shards",
+        )
+    manifest = _finish(prepared, out, partitions, shards)
     out.remove(WORK)
     out.sweep()
     return manifest
@@ -72,7 +73,7 @@ def build_mixed_star(config: MixedStarConfig, out: Folder, *, workers: int, exis
 def prepare(config: MixedStarConfig, run: Run) -> Prepared:
     """Checks the options, reads the ids of every input, and plans."""
     config.check()
-    lists = [read_exclusion(*_exclusion_source(text)) for text in config.exclude]
+    lists = [read_exclusion(*exclusion_source(text)) for text in config.exclude]
     if not lists:
         console.warn("no --exclude list: photos of benchmark splits (RefCOCO, LVIS, Flickr30k) may be trained on")
     roles = [
@@ -85,37 +86,15 @@ def prepare(config: MixedStarConfig, run: Run) -> Prepared:
     with console.progress("reading ids", total, is_bytes=True) as advance:
         plan = make_plan(config, lists, advance)
     check_not_empty(plan)
-    with console.progress("hashing inputs", len(roles)) as advance:
-        inputs = [_advanced(one, advance) for one in run(_identify, None, roles)]
-    order = {role_path: position for position, role_path in enumerate(roles)}
-    inputs.sort(key=lambda one: order[one.role, one.path])
+    inputs = identify_inputs(roles, run, licence_of)
     unplaced = msgspec.structs.replace(config, mdetr=(), coco_instances=(), image_roots={}, exclude=())
     digest = config_hash([unplaced, [one.label for one in plan.inputs]], inputs, plan.digest)
     return Prepared(config=config, inputs=inputs, lists=lists, plan=plan, digest=digest)
 
 
-def _exclusion_source(text: str) -> tuple[str, str | None]:
-    source, sign, path = text.partition("=")
-    return (path, source) if sign and source in SOURCES else (text, None)
-
-
-def _identify(_: None, role_path: tuple[str, str]) -> InputEntry:
-    role, path = role_path
-    size, sha256 = file_identity(path)
-    return InputEntry(role=role, path=path, bytes=size, sha256=sha256, licence=licence_of(path))
-
-
-def _advanced(value: Any, advance: Callable[[int], None]) -> Any:
-    advance(1)
-    return value
-
-
-def _partition(prepared: Prepared, out: Folder, run: Run) -> list[tuple[PartitionTask, PartitionDone]]:
+def _partition_context(prepared: Prepared, out: Folder) -> PartitionContext:
     plan = prepared.plan
-    tasks = partition_tasks(plan)
-    done = {task.number: _partition_done(out, task, prepared.digest) for task in tasks}
-    missing = [task for task in tasks if done[task.number] is None]
-    context = PartitionContext(
+    return PartitionContext(
         out=out,
         config_hash=prepared.digest,
         inputs=plan.inputs,
@@ -123,55 +102,24 @@ def _partition(prepared: Prepared, out: Folder, run: Run) -> list[tuple[Partitio
         coco_ids=plan.coco_ids,
         coco_rows=plan.coco_rows,
     )
-    with console.progress("partitioning", len(tasks)) as advance:
-        advance(len(tasks) - len(missing))
-        for result in run(run_partition, context, missing):
-            done[result.number] = _advanced(result, advance)
-    return [(task, result) for task in tasks if (result := done[task.number]) is not None]
 
 
-def _partition_done(out: Folder, task: PartitionTask, digest: str) -> PartitionDone | None:
-    name = f"{task.spill}.done.json"
-    if not out.exists(name):
-        return None
-    done = msgspec.json.decode(out.read(name), type=PartitionDone)
-    return done if done.config_hash == digest else None
-
-
-def _build_shards(prepared: Prepared, out: Folder, spills: list[str], run: Run) -> list[ShardStats]:
-    config, plan = prepared.config, prepared.plan
-    found = {shard: read_stats(out, config.prefix, shard) for shard in range(plan.shards)}
-    done = {shard: one for shard, one in found.items() if one is not None and one.config_hash == prepared.digest}
-    missing = [shard for shard in range(plan.shards) if shard not in done]
-    if done:
-        console.say(f"resuming: {len(done)} of {plan.shards} shards are done")
-    context = ShardContext(
+def _shard_context(prepared: Prepared, out: Folder, spills: list[str]) -> ShardContext:
+    return ShardContext(
         out=out,
-        config=config,
+        config=prepared.config,
         config_hash=prepared.digest,
-        photos=plan.photos,
-        labels=[one.label for one in plan.inputs],
+        photos=prepared.plan.photos,
+        labels=[one.label for one in prepared.plan.inputs],
         spills=spills,
     )
-    with console.progress("building shards", plan.shards) as advance:
-        advance(len(done))
-        for stats in run(build_shard, context, missing):
-            done[stats.shard] = _advanced(stats, advance)
-    return [done[shard] for shard in range(plan.shards)]
 
 
 def _finish(prepared: Prepared, out: Folder, partitions: list[PartitionDone], shards: list[ShardStats]) -> Manifest:
     """Adds up the accounts, refuses to finish where they do not balance, and writes the manifest."""
-    tally = Tally()
-    for accounting in [
-        prepared.plan.tally.to_builtins(),
-        *(one.accounting for one in partitions),
-        *(one.accounting for one in shards),
-    ]:
-        tally.add(Tally.from_builtins(accounting))
-    tally.check()
-    plan_rejects: FileEntry = write_rejects(out, "rejects/plan.parquet", prepared.plan.rejects)
-    config = prepared.config
+    config, plan = prepared.config, prepared.plan
+    accounting = add_up(plan.tally, [*partitions, *shards])
+    plan_rejects: FileEntry = write_rejects(out, "rejects/plan.parquet", plan.rejects)
     manifest = Manifest(
         schema=SCHEMA_VERSION,
         recipe="build-mixed-star",
@@ -183,7 +131,7 @@ def _finish(prepared: Prepared, out: Folder, partitions: list[PartitionDone], sh
         config_hash=prepared.digest,
         inputs=prepared.inputs,
         exclusions=ledger_entries(prepared),
-        accounting=tally.to_builtins(),
+        accounting=accounting,
         rows=sum(one.rows for one in shards),
         shards=[ShardEntry(shard=one.shard, rows=one.rows, files=one.files) for one in shards],
         rejects=[plan_rejects, *(one.rejects for one in partitions)],

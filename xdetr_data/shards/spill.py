@@ -1,7 +1,8 @@
 """Spills: the elements of the inputs as they stand, regrouped by shard, so that a shard is built from its own alone.
 
 A spill is one Arrow IPC file written by one partition task. Each record batch belongs to one shard; the footer of the
-``.done.json`` beside it lists which. Rows hold the element's own JSON bytes: nothing is interpreted before its shard.
+``.done.json`` beside it lists which. A spill of JSON elements holds each element's own bytes: nothing is interpreted
+before its shard. A spill of table rows (a CSV's) holds them typed. Every schema begins with ``PLACE_FIELDS``.
 """
 
 from collections.abc import Sequence
@@ -16,16 +17,14 @@ from xdetr_data.storage import Folder
 
 BUFFER_BYTES = 48 << 20
 
-SPILL_SCHEMA = pa.schema(
-    [
-        ("photo", pa.int32()),  # row of the plan's photo table
-        ("file", pa.int16()),  # row of the plan's input table
-        ("kind", pa.int8()),  # which array of that file
-        ("row", pa.int64()),  # which element of that array
-        ("element", pa.large_binary()),
-    ]
-)
-_ORDER = [(name, "ascending") for name in ("photo", "file", "kind", "row")]
+PLACE_FIELDS = [
+    pa.field("photo", pa.int32()),  # row of the plan's photo table
+    pa.field("file", pa.int16()),  # row of the plan's input table
+    pa.field("kind", pa.int8()),  # which array of that file
+    pa.field("row", pa.int64()),  # which element of that array
+]
+SPILL_SCHEMA = pa.schema([*PLACE_FIELDS, ("element", pa.large_binary())])
+_ORDER = [(field.name, "ascending") for field in PLACE_FIELDS]
 
 
 class SpillIndex(msgspec.Struct, frozen=True):
@@ -35,13 +34,14 @@ class SpillIndex(msgspec.Struct, frozen=True):
 
 
 class SpillWriter:
-    """Buffers elements and writes them grouped by shard, about 48 MB at a time."""
+    """Buffers rows and writes them grouped by shard, about 48 MB at a time."""
 
-    def __init__(self, sink: object) -> None:
+    def __init__(self, sink: object, schema: pa.Schema = SPILL_SCHEMA) -> None:
         options = ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-        self._writer = ipc.new_file(sink, SPILL_SCHEMA, options=options)
-        self._columns: list[tuple[NDArray[np.int64], ...]] = []
-        self._elements: list[bytes] = []
+        self._writer = ipc.new_file(sink, schema, options=options)
+        self._schema = schema
+        self._shards: list[NDArray[np.int32]] = []
+        self._batches: list[pa.RecordBatch] = []
         self._bytes = 0
         self.shard_of_batch: list[int] = []
 
@@ -53,35 +53,31 @@ class SpillWriter:
         file: int,
         kind: int,
         row: NDArray[np.int64],
-        elements: Sequence[bytes],
+        values: Sequence[pa.Array],
     ) -> None:
-        """Adds the elements of one chunk; the arrays have one entry an element."""
-        count = len(elements)
-        self._columns.append(
-            (shard.astype(np.int64), photo.astype(np.int64), np.full(count, file), np.full(count, kind), row)
-        )
-        self._elements.extend(elements)
-        self._bytes += sum(map(len, elements))
+        """Adds rows of one array of one input; ``values`` are the columns after ``PLACE_FIELDS``."""
+        place = (photo, np.full(len(photo), file), np.full(len(photo), kind), row)
+        columns = [pa.array(one, field.type) for one, field in zip(place, PLACE_FIELDS, strict=True)]
+        batch = pa.record_batch([*columns, *values], schema=self._schema)
+        self._shards.append(shard)
+        self._batches.append(batch)
+        self._bytes += batch.nbytes
         if self._bytes >= BUFFER_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Writes what is buffered, one record batch for each shard."""
-        if not self._elements:
+        if not any(map(len, self._shards)):
             return
-        shard, photo, file, kind, row = (np.concatenate(column) for column in zip(*self._columns, strict=True))
+        shard = np.concatenate(self._shards)
+        (batch,) = pa.Table.from_batches(self._batches, self._schema).combine_chunks().to_batches()
+        self._shards, self._batches, self._bytes = [], [], 0
         order = np.argsort(shard, kind="stable")
-        arrays = [
-            pa.array(column[order], type=field.type)
-            for column, field in zip((photo, file, kind, row), SPILL_SCHEMA, strict=False)
-        ]
-        arrays.append(pa.array(self._elements, type=pa.large_binary()).take(pa.array(order)))
-        batch = pa.record_batch(arrays, schema=SPILL_SCHEMA)
+        batch = batch.take(pa.array(order))
         shards, begins = np.unique(shard[order], return_index=True)
         for number, begin, end in zip(shards.tolist(), begins, [*begins[1:], len(order)], strict=True):
             self._writer.write_batch(batch.slice(begin, end - begin))
             self.shard_of_batch.append(number)
-        self._columns, self._elements, self._bytes = [], [], 0
 
     def close(self) -> None:
         """Writes the rest and the footer."""
@@ -89,8 +85,8 @@ class SpillWriter:
         self._writer.close()
 
 
-def read_spills(folder: Folder, names: Sequence[str], shard: int) -> pa.Table:
-    """All rows of one shard from the named spills, ordered by photo, file, array and row."""
+def read_spills(folder: Folder, names: Sequence[str], shard: int, schema: pa.Schema = SPILL_SCHEMA) -> pa.Table:
+    """All rows of one shard from the named spills of one schema, ordered by photo, file, array and row."""
     batches: list[pa.RecordBatch] = []
     for name in names:
         index = msgspec.json.decode(folder.read(f"{name}.done.json"), type=SpillIndex)
@@ -98,4 +94,4 @@ def read_spills(folder: Folder, names: Sequence[str], shard: int) -> pa.Table:
         if wanted:
             with folder.open(name) as stream, ipc.open_file(stream) as reader:
                 batches.extend(reader.get_batch(i) for i in wanted)
-    return pa.Table.from_batches(batches, schema=SPILL_SCHEMA).sort_by(_ORDER)
+    return pa.Table.from_batches(batches, schema=schema).sort_by(_ORDER)

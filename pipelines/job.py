@@ -1,0 +1,122 @@
+"""What every recipe's run has in common: partitions and shards that are done stay done, and the account at the end."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from pipelines import console
+from xdetr_data.accounting import Tally
+from xdetr_data.manifest import InputEntry
+from xdetr_data.readers.exclusions import SOURCES
+from xdetr_data.shards.writer import FileEntry, ShardStats, read_stats
+from xdetr_data.storage import Folder, file_identity
+
+Run = Callable[..., Iterator[Any]]
+
+
+class Task(Protocol):
+    """A partition task: its number in the plan, and the spill that it writes."""
+
+    @property
+    def number(self) -> int:
+        """Position among the tasks."""
+
+    @property
+    def spill(self) -> str:
+        """Name of the spill."""
+
+
+class PartitionDone(msgspec.Struct, frozen=True, kw_only=True):
+    """The done-marker of a partition task; ``shard_of_batch`` is the spill's index."""
+
+    number: int
+    shard_of_batch: list[int]
+    accounting: dict[str, Any]
+    rejects: FileEntry
+    config_hash: str
+
+
+def advanced(value: Any, advance: Callable[[int], None]) -> Any:
+    """Moves a progress bar by one and hands the value on."""
+    advance(1)
+    return value
+
+
+def exclusion_source(text: str) -> tuple[str, str | None]:
+    """``coco=FILE`` or ``FILE`` of an ``--exclude`` flag → file and source."""
+    source, sign, path = text.partition("=")
+    return (path, source) if sign and source in SOURCES else (text, None)
+
+
+def identify_inputs(
+    roles: Sequence[tuple[str, str]], run: Run, licence_of: Callable[[str], str | None]
+) -> list[InputEntry]:
+    """Size, sha256 and licence of every (role, path), in their order; files are read in parallel."""
+    with console.progress("hashing inputs", len(roles)) as advance:
+        found = {entry: advanced(size_sha, advance) for entry, size_sha in run(_identify, None, list(roles))}
+    return [
+        InputEntry(
+            role=role, path=path, bytes=found[role, path][0], sha256=found[role, path][1], licence=licence_of(path)
+        )
+        for role, path in roles
+    ]
+
+
+def _identify(_: None, role_path: tuple[str, str]) -> tuple[tuple[str, str], tuple[int, str]]:
+    return role_path, file_identity(role_path[1])
+
+
+def run_partitions(
+    out: Folder, tasks: Sequence[Task], digest: str, run: Run, work: Callable[..., PartitionDone], context: object
+) -> list[PartitionDone]:
+    """Runs the partition tasks that are not done under this configuration; all their done-markers, in order."""
+    done = {task.number: _partition_done(out, task, digest) for task in tasks}
+    missing = [task for task in tasks if done[task.number] is None]
+    with console.progress("partitioning", len(tasks)) as advance:
+        advance(len(tasks) - len(missing))
+        for result in run(work, context, missing):
+            done[result.number] = advanced(result, advance)
+    return [result for task in tasks if (result := done[task.number]) is not None]
+
+
+def _partition_done(out: Folder, task: Task, digest: str) -> PartitionDone | None:
+    name = f"{task.spill}.done.json"
+    if not out.exists(name):
+        return None
+    done = msgspec.json.decode(out.read(name), type=PartitionDone)
+    return done if done.config_hash == digest else None
+
+
+def run_shards(
+    out: Folder,
+    prefix: str,
+    shards: int,
+    digest: str,
+    run: Run,
+    work: Callable[..., ShardStats],
+    context: object,
+    *,
+    title: str,
+) -> list[ShardStats]:
+    """Builds the shards that are not done under this configuration; all their done-markers, in order."""
+    found = {shard: read_stats(out, prefix, shard) for shard in range(shards)}
+    done = {shard: one for shard, one in found.items() if one is not None and one.config_hash == digest}
+    missing = [shard for shard in range(shards) if shard not in done]
+    if done:
+        console.say(f"{title}: {len(done)} of {shards} shards are done already")
+    with console.progress(title, shards) as advance:
+        advance(len(done))
+        for stats in run(work, context, missing):
+            done[stats.shard] = advanced(stats, advance)
+    return [done[shard] for shard in range(shards)]
+
+
+def add_up(plan: Tally, done: Sequence[PartitionDone | ShardStats]) -> dict[str, Any]:
+    """The account of the whole run; raises XdetrDataError where it does not balance."""
+    tally = Tally()
+    tally.add(plan)
+    for one in done:
+        tally.add(Tally.from_builtins(one.accounting))
+    tally.check()
+    return tally.to_builtins()
