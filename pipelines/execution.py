@@ -9,7 +9,7 @@ import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from xdetr_data.errors import ConfigError
 
@@ -20,16 +20,52 @@ Result = TypeVar("Result")
 OBJECT_STORE_BYTES = 256 << 20
 
 
+class Executor(Protocol):
+    """Runs tasks; results come as they are ready, in no promised order."""
+
+    def __call__(
+        self, task: Callable[[Context, Item], Result], context: Context, items: Sequence[Item]
+    ) -> Iterator[Result]:
+        """Yields ``task(context, item)`` of every item."""
+
+    def pool(
+        self,
+        make: Callable[[Context], Callable[[Item], Result]],
+        context: Context,
+        items: Sequence[Item],
+        *,
+        gpus: int = 0,
+    ) -> Iterator[Result]:
+        """Yields ``make(context)(item)`` of every item; ``make`` (a model is loaded) is called once a process.
+
+        With ``gpus`` there are that many processes, each with a GPU of its own.
+        """
+
+
 @contextmanager
-def executor(workers: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """Yields ``run(task, context, items)``, which yields the results of ``task(context, item)`` as they come."""
+def executor(workers: int) -> Iterator[Executor]:
+    """The executor of a run; raises ConfigError for a number of workers that there cannot be."""
     if workers < 0:
         raise ConfigError(f"--workers {workers} must be 0 (this process) or more")
     if workers == 0:
-        yield _run_here
+        yield _Here()
         return
     with _ray(workers) as ray:
-        yield lambda task, context, items: _run_on_ray(ray, task, context, items, workers)
+        yield _OnRay(ray, workers)
+
+
+class _Here:
+    """This process."""
+
+    def __call__(self, task: Callable[[Any, Any], Any], context: Any, items: Sequence[Any]) -> Iterator[Any]:
+        for item in items:
+            yield task(context, item)
+
+    def pool(
+        self, make: Callable[[Any], Callable[[Any], Any]], context: Any, items: Sequence[Any], *, gpus: int = 0
+    ) -> Iterator[Any]:
+        if items:
+            yield from map(make(context), items)
 
 
 @contextmanager
@@ -42,11 +78,6 @@ def no_cycle_collector() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _run_here(task: Callable[[Context, Item], Result], context: Context, items: Sequence[Item]) -> Iterator[Result]:
-    for item in items:
-        yield task(context, item)
 
 
 @contextmanager
@@ -72,23 +103,54 @@ def _ray(workers: int) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _run_on_ray(
-    ray: Any, task: Callable[[Context, Item], Result], context: Context, items: Sequence[Item], workers: int
-) -> Iterator[Result]:
-    remote = ray.remote(num_cpus=1, max_retries=3)(task)
-    shared = ray.put(context)
-    waiting = list(reversed(items))
-    running: list[Any] = []
-    try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                running.append(remote.remote(shared, waiting.pop()))
-            done, running = ray.wait(running, num_returns=1)
-            for reference in done:
-                yield _get(ray, reference)
-    finally:
-        for reference in running:
-            ray.cancel(reference)
+class _PoolWorker:
+    """A process of a pool: what it loads, it loads once."""
+
+    def __init__(self, make: Callable[[Any], Callable[[Any], Any]], context: Any) -> None:
+        self._work = make(context)
+
+    def work(self, item: Any) -> Any:
+        return self._work(item)
+
+
+class _OnRay:
+    """Ray, at most ``workers`` tasks at a time."""
+
+    def __init__(self, ray: Any, workers: int) -> None:
+        self._ray = ray
+        self._workers = workers
+
+    def __call__(self, task: Callable[[Any, Any], Any], context: Any, items: Sequence[Any]) -> Iterator[Any]:
+        remote = self._ray.remote(num_cpus=1, max_retries=3)(task)
+        shared = self._ray.put(context)
+        slots = [lambda item: remote.remote(shared, item)] * min(self._workers, len(items))
+        yield from self._run(slots, items)
+
+    def pool(
+        self, make: Callable[[Any], Callable[[Any], Any]], context: Any, items: Sequence[Any], *, gpus: int = 0
+    ) -> Iterator[Any]:
+        actor = self._ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=3, max_task_retries=3)(_PoolWorker)
+        shared = self._ray.put(context)
+        actors = [actor.remote(make, shared) for _ in range(min(gpus or self._workers, len(items)))]
+        yield from self._run([one.work.remote for one in actors], items)
+
+    def _run(self, slots: Sequence[Callable[[Any], Any]], items: Sequence[Any]) -> Iterator[Any]:
+        """Keeps every slot busy with one item at a time."""
+        waiting = list(reversed(items))
+        running: dict[Any, Callable[[Any], Any]] = {}
+        free = list(slots)
+        try:
+            while waiting or running:
+                while waiting and free:
+                    submit = free.pop()
+                    running[submit(waiting.pop())] = submit
+                done, _ = self._ray.wait(list(running), num_returns=1)
+                for reference in done:
+                    free.append(running.pop(reference))
+                    yield _get(self._ray, reference)
+        finally:
+            for reference in running:
+                self._ray.cancel(reference)
 
 
 def _get(ray: Any, reference: Any) -> Any:

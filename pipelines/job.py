@@ -1,18 +1,17 @@
 """What every recipe's run has in common: partitions and shards that are done stay done, and the account at the end."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from pipelines import console
+from pipelines.execution import Executor
 from xdetr_data.accounting import Tally
 from xdetr_data.manifest import InputEntry
 from xdetr_data.readers.exclusions import SOURCES
 from xdetr_data.shards.writer import FileEntry, ShardStats, read_stats
 from xdetr_data.storage import Folder, file_identity
-
-Run = Callable[..., Iterator[Any]]
 
 
 class Task(Protocol):
@@ -50,7 +49,7 @@ def exclusion_source(text: str) -> tuple[str, str | None]:
 
 
 def identify_inputs(
-    roles: Sequence[tuple[str, str]], run: Run, licence_of: Callable[[str], str | None]
+    roles: Sequence[tuple[str, str]], run: Executor, licence_of: Callable[[str], str | None]
 ) -> list[InputEntry]:
     """Size, sha256 and licence of every (role, path), in their order; files are read in parallel."""
     with console.progress("hashing inputs", len(roles)) as advance:
@@ -68,7 +67,7 @@ def _identify(_: None, role_path: tuple[str, str]) -> tuple[tuple[str, str], tup
 
 
 def run_partitions(
-    out: Folder, tasks: Sequence[Task], digest: str, run: Run, work: Callable[..., PartitionDone], context: object
+    out: Folder, tasks: Sequence[Task], digest: str, run: Executor, work: Callable[..., PartitionDone], context: object
 ) -> list[PartitionDone]:
     """Runs the partition tasks that are not done under this configuration; all their done-markers, in order."""
     done = {task.number: _partition_done(out, task, digest) for task in tasks}
@@ -77,7 +76,7 @@ def run_partitions(
         advance(len(tasks) - len(missing))
         for result in run(work, context, missing):
             done[result.number] = advanced(result, advance)
-    return [result for task in tasks if (result := done[task.number]) is not None]
+    return [one for task in tasks if (one := done[task.number]) is not None]
 
 
 def _partition_done(out: Folder, task: Task, digest: str) -> PartitionDone | None:
@@ -93,7 +92,7 @@ def run_shards(
     prefix: str,
     shards: int,
     digest: str,
-    run: Run,
+    run: Executor,
     work: Callable[..., ShardStats],
     context: object,
     *,

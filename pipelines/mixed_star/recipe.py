@@ -6,8 +6,8 @@ import msgspec
 
 from pipelines import console
 from pipelines.dataset import WORK, Existing, claim_output, config_hash, open_output
-from pipelines.execution import executor
-from pipelines.job import PartitionDone, Run, add_up, exclusion_source, identify_inputs, run_partitions, run_shards
+from pipelines.execution import Executor, executor
+from pipelines.job import PartitionDone, add_up, exclusion_source, identify_inputs, run_partitions, run_shards
 from pipelines.mixed_star.config import MixedStarConfig
 from pipelines.mixed_star.partition import PartitionContext, partition_tasks, run_partition
 from pipelines.mixed_star.plan import Plan, check_not_empty, make_plan
@@ -70,7 +70,7 @@ def build_mixed_star(config: MixedStarConfig, out: Folder, *, workers: int, exis
     return manifest
 
 
-def prepare(config: MixedStarConfig, run: Run) -> Prepared:
+def prepare(config: MixedStarConfig, run: Executor) -> Prepared:
     """Checks the options, reads the ids of every input, and plans."""
     config.check()
     lists = [read_exclusion(*exclusion_source(text)) for text in config.exclude]
