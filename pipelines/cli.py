@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pipelines import options
-from pipelines.commands import build_mixed_star, demo, stats, toyworld, validate
+from pipelines.commands import build_mixed_star, demo, show, stats, toyworld, validate
 
 app = typer.Typer(
     name="xdetr-data",
@@ -37,6 +37,7 @@ app.command("demo")(demo.demo)
 app.command("build-mixed-star")(build_mixed_star.build_mixed_star)
 app.command("validate")(validate.validate)
 app.command("stats")(stats.stats)
+app.command("show")(show.show)
 app.command("toyworld")(toyworld.toyworld)
 
 

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+Ints = NDArray[np.int64]
+
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
     """A distribution of whole numbers. ``counts`` says how often each value occurs, smallest value first."""
