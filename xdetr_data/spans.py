@@ -11,7 +11,7 @@ def check_spans(spans: Sequence[Sequence[int]], text: str) -> str | None:
         return "no spans"
     for span in spans:
         if len(span) != 2:
-            return f"span {list(span)} is not a [begin, end) pair"
+            return f"a span of {len(span)} numbers is not a [begin, end) pair"
         begin, end = span
         if not 0 <= begin < end <= len(text):
             return f"span [{begin}, {end}) is outside the text of {len(text)} characters or empty"

@@ -17,6 +17,7 @@ from typing import IO
 
 import fsspec
 import msgspec
+from fsspec import AbstractFileSystem
 
 from xdetr_data.errors import InputError
 
@@ -57,21 +58,31 @@ def is_compressed(path: str) -> bool:
 
 def open_input(path: str) -> IO[bytes]:
     """Opens a plain or gzip file at any fsspec address for reading; raises InputError where there is none."""
+    fs, name = _locate(path)
     try:
-        stream: IO[bytes] = fsspec.open(path, "rb", compression="gzip" if is_compressed(path) else None).open()
-    except (OSError, ValueError, ImportError) as error:
+        stream: IO[bytes] = fs.open(name, "rb", compression="gzip" if is_compressed(path) else None)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be opened ({error}); check the address") from error
     return stream
 
 
 def input_bytes(path: str) -> int:
     """Size of an input as it is stored; raises InputError where there is none."""
+    fs, name = _locate(path)
+    return int(fs.size(name))
+
+
+def _locate(path: str) -> tuple[AbstractFileSystem, str]:
+    """The file system of a file and its name there; a folder or a pipe, which cannot be read twice, is no file."""
     try:
         fs, name = fsspec.url_to_fs(path)
-        size: int = fs.size(name)
+        is_file = fs.isfile(name)
     except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"{path}: there is no such file ({error}); check the address") from error
-    return size
+        raise InputError(f"{path}: cannot be reached ({error}); check the address") from error
+    if not is_file:
+        what = "is no file" if fs.exists(name) else "there is no such file"
+        raise InputError(f"{path}: {what}; check the address")
+    return fs, name
 
 
 def iter_array_chunks(path: str, names: Sequence[str], *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayChunk]:
@@ -165,8 +176,13 @@ class _Window:
 def _problem(error: json.JSONDecodeError | RecursionError, at_end: bool) -> str:
     if isinstance(error, RecursionError):
         return "is nested too deeply to be an annotation file"
-    truncated = at_end and (error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated"))
+    truncated = at_end and (error.pos >= _end_of_whole_tokens(error.doc) or error.msg.startswith("Unterminated"))
     return _TRUNCATED if truncated else f"is not JSON ({error.msg})"
+
+
+def _end_of_whole_tokens(text: str) -> int:
+    """Before this place an error is damage; behind it, it may be a token that the end of the text cuts in two."""
+    return len(text.rstrip()) - _LONGEST_TOKEN
 
 
 def _walk_object(window: _Window, names: Sequence[str]) -> Iterator[ArrayChunk]:
@@ -237,8 +253,7 @@ def _whole_elements(window: _Window, size: int) -> tuple[int, int]:
             pass  # the array ends inside the window, or an element is damaged: the scan below tells which
     spans, finished, error = _scan_elements(data.decode("latin-1"), complete=False)
     if not finished and not spans:
-        unread = len(data.rstrip()) - _LONGEST_TOKEN  # a token that the window cuts looks like damage
-        damaged = error is not None and "Unterminated" not in error.msg and error.pos < unread
+        damaged = error and "Unterminated" not in error.msg and error.pos < _end_of_whole_tokens(error.doc)
         if window.at_end or (damaged and size >= 4 * window.chunk_bytes) or size >= MAX_ELEMENT_BYTES:
             at = error.pos if error is not None else len(data)
             window.fail(_TRUNCATED if error is None else _problem(error, window.at_end), at)
