@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from pipelines.dataset import WORK
 from pipelines.job import PartitionDone
-from pipelines.mixed_star.plan import BEYOND_LIMIT, EXCLUDED, REJECTED, UNKNOWN, ChunkRange, Codes, InputPlan, Plan
+from pipelines.mixed_star.plan import BEYOND_LIMIT, EXCLUDED, REJECTED, UNKNOWN, Codes, InputPlan, Plan
+from pipelines.partitioning import ChunkRange, PartitionTask, cut_tasks, read_again
 from xdetr_data.accounting import Tally
-from xdetr_data.readers.json_stream import ArrayChunk, elements, is_compressed, iter_array_chunks, open_input
+from xdetr_data.readers.json_stream import ArrayChunk, elements, iter_array_chunks
 from xdetr_data.record import Rejected
 from xdetr_data.shards.spill import SpillWriter
 from xdetr_data.shards.writer import entry, rejects_writer
@@ -20,7 +20,6 @@ from xdetr_data.storage import Folder
 
 STAGE = "partition"
 PARAGRAPHS, ANNOTATIONS, BOXES = range(3)  # the kind of an element, in the order in which a shard wants them
-TASK_BYTES = 96 << 20
 
 _REASONS = {
     ANNOTATIONS: {
@@ -42,20 +41,6 @@ _REASONS = {
 _UNITS = {PARAGRAPHS: "paragraph", ANNOTATIONS: "annotation", BOXES: "box"}
 
 
-class PartitionTask(msgspec.Struct, frozen=True, kw_only=True):
-    """Some chunks of one input."""
-
-    number: int
-    file: int
-    begin: int
-    end: int
-
-    @property
-    def spill(self) -> str:
-        """Name of the spill that the task writes."""
-        return f"{WORK}/spill-{self.number:05d}.arrow"
-
-
 class _ImageId(msgspec.Struct, frozen=True):
     image_id: int
 
@@ -65,22 +50,8 @@ _IMAGE_IDS = msgspec.json.Decoder(list[_ImageId])
 
 
 def partition_tasks(plan: Plan) -> list[PartitionTask]:
-    """Cuts the inputs into tasks of about ``TASK_BYTES``; a gzip file, which has no middle to start at, is one task."""
-    tasks: list[PartitionTask] = []
-
-    def add(file: int, begin: int, end: int) -> None:
-        tasks.append(PartitionTask(number=len(tasks), file=file, begin=begin, end=end))
-
-    for file, one in enumerate(plan.inputs):
-        begin = size = 0
-        for position, chunk in enumerate(one.chunks):
-            size += chunk.length
-            if size >= TASK_BYTES and not is_compressed(one.path):
-                add(file, begin, position + 1)
-                begin, size = position + 1, 0
-        if begin < len(one.chunks):
-            add(file, begin, len(one.chunks))
-    return tasks
+    """Cuts the inputs into tasks."""
+    return cut_tasks([(one.path, one.chunks) for one in plan.inputs])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +70,7 @@ def run_partition(context: PartitionContext, task: PartitionTask) -> PartitionDo
     """Writes one spill with its rejects, and then its done-marker."""
     one = context.inputs[task.file]
     tally = Tally()
-    name = f"rejects/partition-{task.number:05d}.parquet"
-    with context.out.writing(name) as rejects_sink:
+    with context.out.writing(task.rejects) as rejects_sink:
         with rejects_writer(rejects_sink) as rejects, context.out.writing(task.spill) as spill_sink:
             spill = SpillWriter(spill_sink)
             for chunk in _load(one, one.chunks[task.begin : task.end]):
@@ -127,7 +97,7 @@ def run_partition(context: PartitionContext, task: PartitionTask) -> PartitionDo
         number=task.number,
         shard_of_batch=spill.shard_of_batch,
         accounting=tally.to_builtins(),
-        rejects=entry(name, rejects_sink),
+        rejects=entry(task.rejects, rejects_sink),
         config_hash=context.config_hash,
     )
     context.out.write(f"{task.spill}.done.json", msgspec.json.encode(done))
@@ -135,17 +105,8 @@ def run_partition(context: PartitionContext, task: PartitionTask) -> PartitionDo
 
 
 def _load(one: InputPlan, chunks: Sequence[ChunkRange]) -> Iterator[ArrayChunk]:
-    """The chunks again: by byte range from a plain file, by reading all of a gzip file."""
-    if is_compressed(one.path):
-        yield from iter_array_chunks(one.path, sorted({chunk.name for chunk in chunks}))
-        return
-    with open_input(one.path) as stream:
-        for chunk in chunks:
-            stream.seek(chunk.offset)
-            data = stream.read(chunk.length)
-            yield ArrayChunk(
-                name=chunk.name, offset=chunk.offset, first_row=chunk.first_row, count=chunk.count, data=data
-            )
+    arrays = sorted({chunk.name for chunk in chunks})
+    return read_again(one.path, chunks, lambda: iter_array_chunks(one.path, arrays))
 
 
 def _codes(

@@ -14,12 +14,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.mixed_star.config import MixedStarConfig, input_label
+from pipelines.partitioning import ChunkRange, chunk_range
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import ConfigError, InputError
-from xdetr_data.photos import MAX_KEY_CHARS, list_photos, photo_id, photo_key, unsafe_file_name
+from xdetr_data.photos import MAX_KEY_CHARS, is_number, list_photos, photo_id, photo_key, unsafe_file_name
 from xdetr_data.readers import coco, mdetr
 from xdetr_data.readers.exclusions import ExclusionList
-from xdetr_data.readers.json_stream import ArrayChunk, Unreadable
+from xdetr_data.readers.json_stream import Unreadable
 from xdetr_data.record import Rejected
 from xdetr_data.shards.plan import assign_shards, shard_count
 from xdetr_data.stages.exclude_images import Ledger, exclude_images
@@ -30,17 +31,6 @@ _SOURCE = re.compile(r"[a-z0-9]{1,24}")
 
 Codes = NDArray[np.int32]
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkRange:
-    """Where a run of whole elements stands in its file."""
-
-    name: str
-    offset: int
-    length: int
-    first_row: int
-    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,13 +117,7 @@ def make_plan(config: MixedStarConfig, lists: Sequence[ExclusionList], advance: 
 
 
 def _is_coco_number(pair: tuple[str, str]) -> bool:
-    return pair[0] == "coco" and pair[1].isdigit() and len(pair[1]) < 19
-
-
-def _range(chunk: ArrayChunk) -> ChunkRange:
-    return ChunkRange(
-        name=chunk.name, offset=chunk.offset, length=len(chunk.data), first_row=chunk.first_row, count=chunk.count
-    )
+    return pair[0] == "coco" and is_number(pair[1]) and len(pair[1]) < 19
 
 
 def _scan_mdetr(path: str, heads: _Heads, tally: Tally, advance: Progress) -> InputPlan:
@@ -142,7 +126,7 @@ def _scan_mdetr(path: str, heads: _Heads, tally: Tally, advance: Progress) -> In
     rows: list[int] = []
     photo_of_id: dict[int, int] = {}
     for chunk in mdetr.read_chunks(path):
-        chunks.append(_range(chunk))
+        chunks.append(chunk_range(chunk))
         advance(len(chunk.data))
         if chunk.name == "annotations":
             tally.came_in("annotation", chunk.count)
@@ -216,7 +200,7 @@ def _source(head: mdetr.ParagraphHead) -> str:
 def _scan_coco(path: str, tally: Tally, advance: Progress) -> InputPlan:
     chunks = []
     for chunk in coco.read_chunks(path):
-        chunks.append(_range(chunk))
+        chunks.append(chunk_range(chunk))
         tally.came_in("box", chunk.count)
         advance(len(chunk.data))
     empty = np.zeros(0, dtype=np.int32)
