@@ -233,9 +233,21 @@ def test_pycocotools_loads_lvis_and_its_federation_is_sound(world: Path, truths:
     held_out = {f"{held.colour}_{held.pattern}_{held.shape}" for held in words.HELD_OUT if held.pattern}
     rare = {category["name"] for category in lvis.cats.values() if category["frequency"] == "r"}
     assert {name.split("_(")[0] for name in rare} >= held_out
+    by_name = {category["id"]: name for name, category in zip(names_of(lvis), lvis.cats.values(), strict=True)}
+    unverified = 0
+    for photo in truths:
+        if photo.collection == "coco" and int(photo.photo_id) in by_image:
+            known = (seen for seen in photo.objects if not (seen.held_out or seen.is_crowd))
+            drawn = {f"{seen.pattern}_{seen.shape.replace(' ', '_')}" for seen in known}
+            unverified += len(drawn - {by_name[each] for each in by_image[int(photo.photo_id)]})
+    assert unverified > 0, "a federated set leaves some classes of a photo open"
     of_train_set = [image for image in lvis.imgs.values() if "/train2017/" in image["coco_url"]]
     assert of_train_set
     assert (len(of_train_set) == len(lvis.imgs)) == (split == "train")
+
+
+def names_of(lvis: COCO) -> list[str]:
+    return [category["name"].split("_(")[0] for category in lvis.cats.values()]
 
 
 def test_openimages_boxes_are_in_units_of_the_photo_in_the_real_column_order(
@@ -268,7 +280,7 @@ def test_openimages_boxes_are_in_units_of_the_photo_in_the_real_column_order(
 
 
 def test_narratives_have_timed_words_and_traces_that_circle_what_is_said(world: Path, truths: list[PhotoTruth]) -> None:
-    near, far, without_trace, outside = [], [], 0, 0
+    inside, without_trace, outside = [], 0, 0
     for path in sorted((world / "locnar").glob("*.jsonl")):
         known = by_file(truths, f"locnar/{path.name}")
         for _, narrative in localized_narratives.read_narratives(str(path)):
@@ -279,30 +291,35 @@ def test_narratives_have_timed_words_and_traces_that_circle_what_is_said(world: 
             points = [point for stroke in narrative.traces or [] for point in stroke]
             without_trace += not points
             outside += any(not (0 <= point.x <= 1 and 0 <= point.y <= 1) for point in points)
-            starts = word_starts(narrative)
+            times = word_times(narrative)
             for phrase in text.phrases:
-                span = [starts.get(text.text[: phrase.span[0]].count(" ") + shift) for shift in (0, 1)]
-                if not points or len(phrase.objects) != 1 or None in span:
+                first, last = (text.text[:offset].count(" ") for offset in phrase.span)
+                if len(phrase.objects) != 1 or first not in times or last not in times:
                     continue
-                left, top, right, bottom = photo.boxes_xyxy(phrase)[0]
-                then = [point for point in points if abs(point.t - float(span[0] or 0.0)) < 0.3]
-                centre = ((left + right) / 2 / photo.width, (top + bottom) / 2 / photo.height)
-                if then:
-                    near.append(min(np.hypot(each.x - centre[0], each.y - centre[1]) for each in then))
-                    far.append(np.median([np.hypot(each.x - centre[0], each.y - centre[1]) for each in points]))
+                then = [(each.x, each.y) for each in points if times[first][0] < each.t < times[last][1]]
+                if len(then) > 5:
+                    inside.append(lies_in(np.median(then, axis=0), photo, phrase.objects[0]))
         assert not known
     assert without_trace > 0
     assert outside > 5
-    assert np.median(near) < 0.5 * np.median(far)
+    assert len(inside) > 60
+    assert np.mean(inside) > 0.75
 
 
-def word_starts(narrative: localized_narratives.Narrative) -> dict[int, float]:
-    """When each word of the caption begins, where the utterances are the caption's words one by one."""
+def lies_in(point_norm: np.ndarray, photo: PhotoTruth, index: int) -> bool:
+    """Whether a point is in the object's box."""
+    left, top, right, bottom = photo.objects[index].box_xyxy
+    x, y = point_norm[0] * photo.width, point_norm[1] * photo.height
+    return bool(left <= x <= right and top <= y <= bottom)
+
+
+def word_times(narrative: localized_narratives.Narrative) -> dict[int, tuple[float, float]]:
+    """Begin and end of each word of the caption, where the utterances are the caption's words one by one."""
     spoken = narrative.timed_caption or []
     plain = [each.utterance.lower().strip(".,") for each in spoken]
     if plain != [word.lower().strip(".,") for word in narrative.caption.split(" ")]:
         return {}
-    return {number: each.start_time for number, each in enumerate(spoken)}
+    return {number: (each.start_time, each.end_time) for number, each in enumerate(spoken)}
 
 
 def test_utterances_differ_from_the_caption_here_and_there_and_some_have_no_length(world: Path) -> None:

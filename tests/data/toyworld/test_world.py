@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.data.toyworld.conftest import PHOTOS
 from xdetr_data.errors import ConfigError, OutputError
 from xdetr_data.toyworld.homes import home_of
 from xdetr_data.toyworld.photo import toy_photo
+from xdetr_data.toyworld.truth import PhotoTruth
 from xdetr_data.toyworld.world import CHUNK_PHOTOS, write_chunk, write_toyworld
 
 SMALL = 120
@@ -48,6 +50,15 @@ def test_a_photo_is_the_same_in_a_small_and_in_a_large_world(small_world: Path, 
             lines = path.read_bytes().splitlines()
             assert lines == (world / name).read_bytes().splitlines()[: len(lines)], name
     assert toy_photo(0, 17).rendered.jpeg == toy_photo(0, 17).rendered.jpeg != toy_photo(1, 17).rendered.jpeg
+
+
+def test_every_photo_is_there_once_with_its_file(world: Path, truths: list[PhotoTruth]) -> None:
+    assert [truth.photo for truth in truths] == list(range(PHOTOS))
+    for truth in truths:
+        if truth.collection != "cc":
+            assert (world / "photos" / truth.collection / truth.file_name).is_file()
+    drawn = list((world / "photos").rglob("*.jpg"))
+    assert len(drawn) == sum(truth.collection != "cc" for truth in truths)
 
 
 def test_every_collection_and_split_is_in_a_world_of_forty() -> None:
