@@ -169,7 +169,7 @@ class Criterion:
             return None
         usable = output.proposals.is_usable
         # an unusable place proposes an infinite box: far from every target, and never in the sum
-        logits = output.proposals.objectness_logits.float().masked_fill(~usable, -1e4)
+        logits = output.proposals.objectness_logits.masked_fill(~usable, -1e4)
         boxes = output.proposals.box_logits_cxcywh.masked_fill(~usable[..., None], 1e4).sigmoid()
         matches = self._match(logits[None], boxes[None], targets)
         return self._detection(logits[None], boxes[None], usable, matches, targets, count)

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, initialization
 from transformers.models.deformable_detr.modeling_deformable_detr import DeformableDetrMLPPredictionHead
 
 from xdetr_model.configuration import XDetrConfig
+from xdetr_model.precision import full
 from xdetr_model.proposals import Proposals
 from xdetr_model.text_tower import build_text_encoder, pool_sentences
 from xdetr_model.trunk import XDetrTrunk
@@ -123,7 +124,7 @@ class XDetrModel(PreTrainedModel):  # type: ignore[misc]
         return ImageEncoding(
             objects=_unit(self.object_projection(trunk.states[-1])),
             boxes_cxcywh_norm=trunk.boxes_cxcywh_norm[-1],
-            objectness=last(trunk.states[-1])[..., 0].float(),
+            objectness=full(last(trunk.states[-1])[..., 0]),
             image=_unit(self.image_projection(trunk.image)),
         )
 
@@ -147,7 +148,7 @@ class XDetrModel(PreTrainedModel):  # type: ignore[misc]
         With no texts a dummy text runs through the encoder and is cut away: its gradients are zeros, not absent.
         """
         trunk = self.model(pixel_values, _as_bool(pixel_mask), self.class_embed, self.bbox_embed)
-        logits = [self._head(self.class_embed, i)(states)[..., 0].float() for i, states in enumerate(trunk.states)]
+        logits = [full(self._head(self.class_embed, i)(states)[..., 0]) for i, states in enumerate(trunk.states)]
         count = input_ids.shape[0]
         if count == 0:
             input_ids = torch.zeros(1, 1, dtype=torch.long, device=pixel_values.device)
@@ -168,7 +169,7 @@ class XDetrModel(PreTrainedModel):  # type: ignore[misc]
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    return nn.functional.normalize(vectors.float(), dim=-1)
+    return nn.functional.normalize(full(vectors), dim=-1)
 
 
 def _as_bool(mask: Tensor | None) -> Tensor | None:

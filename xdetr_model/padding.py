@@ -18,6 +18,8 @@ from transformers.models.resnet.modeling_resnet import (
     ResNetBottleNeckLayer,
 )
 
+from xdetr_model.precision import full
+
 FeatureMap = tuple[Tensor, Tensor | None]
 
 
@@ -39,13 +41,13 @@ def masked_group_norm(map_BCHW: Tensor, mask_BHW: Tensor | None, norm: nn.GroupN
         output: Tensor = norm(map_BCHW)
         return output
     batch, channels, height, width = map_BCHW.shape
-    grouped = map_BCHW.float().reshape(batch, norm.num_groups, channels // norm.num_groups, height, width)
+    grouped = full(map_BCHW).reshape(batch, norm.num_groups, channels // norm.num_groups, height, width)
     inside = mask_BHW[:, None, None].to(grouped.dtype)
     count = inside.sum((2, 3, 4), keepdim=True) * grouped.shape[2]
     mean = (grouped * inside).sum((2, 3, 4), keepdim=True) / count
     variance = ((grouped - mean).square() * inside).sum((2, 3, 4), keepdim=True) / count
     scaled = ((grouped - mean) * torch.rsqrt(variance + norm.eps)).reshape(batch, channels, height, width)
-    affine = scaled * norm.weight.float()[:, None, None] + norm.bias.float()[:, None, None]
+    affine = scaled * full(norm.weight)[:, None, None] + full(norm.bias)[:, None, None]
     return blank(affine, mask_BHW).to(map_BCHW.dtype)
 
 

@@ -72,7 +72,8 @@ class PhotoTransform:
     def resized_hw(self, size_hw: tuple[int, int]) -> tuple[int, int]:
         """Size of the network's input for a photo of this size."""
         height, width = get_size_with_aspect_ratio(size_hw, self.shortest_px, self.longest_px)
-        return max(1, height), max(1, width)
+        # the library keeps a photo of one pixel's width as long as it is
+        return min(max(1, height), self.longest_px), min(max(1, width), self.longest_px)
 
     def prepare(self, photo: Image.Image) -> PreparedPhoto:
         """Decode, convert and resize; safe in threads (Pillow lets go of the lock). Raises PhotoError."""
@@ -104,11 +105,12 @@ class PhotoTransform:
 
 def to_rgb(photo: Image.Image) -> Image.Image:
     """The photo in RGB; see the module for what happens to other modes. Raises PhotoError."""
-    if photo.mode == "RGB":
-        return photo
     if photo.mode == "F":
         raise PhotoError("photo of mode F (floats): its white is undefined; convert it to 8 bits first")
     try:
+        photo.load()
+        if photo.mode == "RGB":
+            return photo
         if photo.mode.startswith("I"):
             eight_bit = (np.asarray(photo).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
             return Image.fromarray(eight_bit).convert("RGB")

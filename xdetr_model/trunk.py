@@ -25,6 +25,7 @@ from transformers.models.deformable_detr.modeling_deformable_detr import (
 
 from xdetr_model.deformable_attention import use_own_sampling
 from xdetr_model.padding import FeatureMap, project_levels, resnet_feature_maps
+from xdetr_model.precision import full, full_dtype
 from xdetr_model.proposals import Proposals, grid_proposals, pick_proposals, proposal_embedding, refine
 
 IMAGE_BOX_CXCYWH_NORM = (0.5, 0.5, 1.0, 1.0)
@@ -131,16 +132,16 @@ class XDetrTrunk(_XavierInit, DeformableDetrPreTrainedModel):  # type: ignore[mi
         """Run the encoder over all levels at once."""
         states, positions, masks = [], [], []
         for index, (source, mask) in enumerate(levels):
-            full = torch.ones_like(source[:, 0], dtype=torch.bool) if mask is None else mask
+            whole = torch.ones_like(source[:, 0], dtype=torch.bool) if mask is None else mask
             position = self.position_embedding(
-                shape=source.shape, device=source.device, dtype=torch.float32, mask=full
+                shape=source.shape, device=source.device, dtype=full_dtype(source), mask=whole
             ).flatten(2)
             states.append(source.flatten(2).transpose(1, 2))
             positions.append(position.transpose(1, 2).to(source.dtype) + self.level_embed[index])
-            masks.append(full)
+            masks.append(whole)
         shapes_hw = tuple((int(s.shape[-2]), int(s.shape[-1])) for s, _ in levels)
         mask_BS = torch.cat([m.flatten(1) for m in masks], 1)
-        ratios = torch.stack([_valid_ratio(m) for m in masks], 1)
+        ratios = torch.stack([_valid_ratio(m, full_dtype(states[0])) for m in masks], 1)
         encoded = self.encoder(
             inputs_embeds=torch.cat(states, 1),
             attention_mask=mask_BS,
@@ -155,14 +156,14 @@ class XDetrTrunk(_XavierInit, DeformableDetrPreTrainedModel):  # type: ignore[mi
         batch = memory.states.shape[0]
         if not self.config.two_stage:
             position, content = self.query_position_embeddings.weight.chunk(2, dim=1)
-            reference = self.reference_points(position).float().sigmoid()
+            reference = full(self.reference_points(position)).sigmoid()
             expanded = [t.unsqueeze(0).expand(batch, -1, -1) for t in (content, position, reference)]
             return _Queries(*expanded), None
-        logits_BS4, usable_BS = grid_proposals(memory.mask, memory.shapes_hw)
+        logits_BS4, usable_BS = grid_proposals(memory.mask, memory.shapes_hw, full_dtype(memory.states))
         states = self.enc_output_norm(self.enc_output(memory.states * usable_BS[..., None].to(memory.states.dtype)))
         proposals = Proposals(
-            objectness_logits=class_head(states)[..., 0],
-            box_logits_cxcywh=box_head(states).float() + logits_BS4,
+            objectness_logits=full(class_head(states)[..., 0]),
+            box_logits_cxcywh=full(box_head(states)) + logits_BS4,
             is_usable=usable_BS,
         )
         rankable = memory.mask if self.mask_padding else torch.ones_like(memory.mask)
@@ -228,9 +229,9 @@ def _library_levels(
     return levels
 
 
-def _valid_ratio(mask_BHW: Tensor) -> Tensor:
-    """Share of a level's width and height that the photo fills ``[B, 2]`` (x, y), float32."""
-    valid = torch.stack([mask_BHW[:, 0, :].sum(1), mask_BHW[:, :, 0].sum(1)], -1).float()
+def _valid_ratio(mask_BHW: Tensor, dtype: torch.dtype) -> Tensor:
+    """Share of a level's width and height that the photo fills ``[B, 2]`` (x, y)."""
+    valid = torch.stack([mask_BHW[:, 0, :].sum(1), mask_BHW[:, :, 0].sum(1)], -1).to(dtype)
     return valid / valid.new_tensor([mask_BHW.shape[2], mask_BHW.shape[1]])
 
 

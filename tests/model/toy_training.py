@@ -39,16 +39,18 @@ def train_toy(
     steps: int,
     batch: int = 16,
     rate: float = 1e-3,
-    slow_share: float = 0.3,
+    text_share: float = 0.5,
     log: int = 0,
 ) -> float:
     """Train in place; the seconds it took."""
     assert preset.tokenizer is not None
     criterion = Criterion.from_config(model.config)
-    slow = [p for n, p in model.named_parameters() if "sampling_offsets" in n or n.startswith("text_encoder")]
-    fast = [p for n, p in model.named_parameters() if not ("sampling_offsets" in n or n.startswith("text_encoder"))]
-    rates = [rate, rate * slow_share]
-    optimiser = torch.optim.AdamW([{"params": fast}, {"params": slow}], lr=rate, weight_decay=1e-4)
+    groups: dict[float, list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        share = 0.1 if "sampling_offsets" in name else text_share if name.startswith("text_encoder") else 1.0
+        groups.setdefault(share, []).append(parameter)
+    rates = [rate * share for share in groups]
+    optimiser = torch.optim.AdamW([{"params": g} for g in groups.values()], lr=rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps, pct_start=0.1)
     model.train()
     begin = time.perf_counter()
