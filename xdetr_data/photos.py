@@ -22,8 +22,8 @@ MAX_PIXELS = 80_000_000
 MAX_KEY_CHARS = 90  # a tar header has room for 100
 
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
-_PHOTO_NAME = re.compile(r"\.(jpe?g|png|webp)$", re.IGNORECASE)
-_TRAILING_DIGITS = re.compile(r"(\d+)$")
+_PHOTO_NAME = re.compile(r"\.(jpe?g|png|webp)\Z", re.IGNORECASE)
+_TRAILING_DIGITS = re.compile(r"[0-9]+\Z")
 _UNSAFE_IN_KEY = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -43,16 +43,21 @@ def photo_id(file_name: str) -> str:
     ``COCO_train2014_000000581857.jpg``, ``000000581857.jpg`` and ``train2017/000000581857.jpg`` are all ``581857``.
     """
     stem = _PHOTO_NAME.sub("", file_name.replace("\\", "/").rsplit("/", 1)[-1])
-    if stem.isdigit() or stem.startswith("COCO_"):
+    if is_number(stem) or stem.startswith("COCO_"):
         digits = _TRAILING_DIGITS.search(stem)
-        if digits and digits[1].isascii():
-            return digits[1].lstrip("0") or "0"
+        if digits:
+            return digits[0].lstrip("0") or "0"
     return stem
+
+
+def is_number(identity: str) -> bool:
+    """Whether a photo id is a number as the datasets write them; other scripts' digits are other photos."""
+    return identity.isascii() and identity.isdigit()
 
 
 def photo_key(source: str, identity: str) -> str:
     """Key of a photo's sample: unique, dot-free, the same wherever the photo comes from."""
-    padded = identity.zfill(12) if identity.isdigit() and source == "coco" else identity
+    padded = identity.zfill(12) if is_number(identity) and source == "coco" else identity
     return f"{source}_{_UNSAFE_IN_KEY.sub(_escape, padded)}"
 
 
