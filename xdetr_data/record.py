@@ -67,7 +67,7 @@ class Phrase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     provenance: Provenance
 
     def __post_init__(self) -> None:
-        """Raises RecordError unless spans are ordered and disjoint, and regions distinct."""
+        """Raises RecordError unless spans are ordered and disjoint, regions distinct and the score a number."""
         last = -1
         for begin, end in self.spans:
             if not last < begin < end:
@@ -75,6 +75,8 @@ class Phrase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             last = end - 1
         if last < 0:
             raise RecordError("a phrase has no span")
+        if self.score is not None and not math.isfinite(self.score):
+            raise RecordError(f"phrase score {self.score} is not finite")
         if len(set(self.regions)) != len(self.regions):
             raise RecordError(f"phrase regions {self.regions} name a region twice")
 

@@ -173,3 +173,9 @@ def sample_json_schema() -> dict[str, Any]:
         "title": f"A sample of an X-DETR dataset, schema {SCHEMA_VERSION}",
         **msgspec.json.schema(SampleJson),
     }
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(sample_json_schema()), indent=2) + b"\n")

@@ -9,7 +9,8 @@ import typer
 from pipelines import console, options
 
 if TYPE_CHECKING:
-    from xdetr_data.statistics import Binned, Histogram, Statistics
+    from xdetr_data.distributions import Binned, Histogram
+    from xdetr_data.statistics import Statistics
 
 
 @options.command

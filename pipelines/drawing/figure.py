@@ -136,7 +136,7 @@ def _photo_place(size_hw: tuple[int, int]) -> Box:
 
 def _legend(sample: GroundedImage, cast: Cast, ruler: Ruler) -> list[list[_Entry]]:
     """Entries in lines: what each number is, then the styles of boxes without one."""
-    entries = []
+    entries: list[tuple[str, Naming | None, str]] = []
     for naming in cast.namings:
         said = printable(naming.texts[0])
         said = said if len(said) <= MAX_TAGGED else f"{said[: MAX_TAGGED - 1]}…"
@@ -149,13 +149,13 @@ def _legend(sample: GroundedImage, cast: Cast, ruler: Ruler) -> list[list[_Entry
     if any(region.is_crowd for region in sample.regions):
         entries.append(("crowd", None, ":"))
     lines: list[list[_Entry]] = []
-    used = WIDTH
-    for label, naming, style in entries:
-        width = (ruler.tag(naming)[0] if naming else 44.0) + 8 + ruler.width(label, SMALL) + 24
+    used = float(WIDTH)
+    for label, tagged, style in entries:
+        width = (ruler.tag(tagged)[0] if tagged else 44.0) + 8 + ruler.width(label, SMALL) + 24
         if used + width > WIDTH - 2 * MARGIN:
             lines.append([])
             used = 0.0
-        lines[-1].append(_Entry(label=label, width=width, naming=naming, style=style))
+        lines[-1].append(_Entry(label=label, width=width, naming=tagged, style=style))
         used += width
     return lines
 
