@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xdetr_data.boxed import LooseBox
 from xdetr_data.boxes import clip_xyxy, scale_xyxy
-from xdetr_data.readers.openimages import BOX_SCHEMA, COORDINATES
+from xdetr_data.readers.openimages import COORDINATES, FLAGS
 
 STAGE = "place_openimages"
 TOLERANCE = 1e-6  # of the photo's side: how far rounding may put a coordinate outside it
@@ -29,6 +29,8 @@ REASONS = (  # of rows that are no object box, by ``judge_boxes``; 0 stands for 
     "occluded-box",
     "truncated-box",
 )
+
+_USED = [*COORDINATES, *FLAGS, "LabelName", "Source"]
 
 Verdict = Literal["keep", "drop"]
 
@@ -76,8 +78,9 @@ class BadBox:
 
 
 def judge_boxes(table: pa.Table, policy: FlagPolicy) -> NDArray[np.int64]:
-    """Which row of a table with the columns of ``BOX_SCHEMA`` is no object box: 0, or its position in ``REASONS``.
+    """Why each row is no object box: its position in ``REASONS``, 0 for one that is; ``[N]``.
 
+    ``table`` has the coordinates and flags of ``BOX_SCHEMA``.
     What is wrong with the coordinates counts before what the flags say.
     """
     box = np.stack([table[name].to_numpy().astype(np.float64) for name in COORDINATES])  # [4, N], NaN where null
@@ -115,7 +118,7 @@ def place_boxes(
     the spoken names of the labels (may be empty).
     """
     reasons = judge_boxes(table, policy)
-    places = zip(table.select(BOX_SCHEMA.names).to_pylist(), reasons.tolist(), sources, annotation_ids, strict=True)
+    places = zip(table.select(_USED).to_pylist(), reasons.tolist(), sources, annotation_ids, strict=True)
     result: list[LooseBox | BadBox] = []
     for row, reason, source, annotation_id in places:
         if reason:

@@ -1,0 +1,1 @@
+"""``pseudo-label locnar``: narratives' noun phrases grounded by a checkpoint, with OpenImages' boxes."""
