@@ -105,11 +105,11 @@ class HfZeroShotGrounder:
         """See :class:`Grounder`."""
         check_call(photos, phrases, keep)
         results: list[list[Candidates]] = [[Candidates()] * len(group) for group in phrases]
-        by_size: dict[tuple[int, int], list[Pass]] = {}
+        groups: dict[tuple[int, ...], list[Pass]] = {}
         for place, (photo, group) in enumerate(zip(photos, phrases, strict=True)):
             for job in self._adapter.plan(photo, place, group) if group else []:
-                by_size.setdefault(photo.input_hw, []).append(job)
-        for jobs in by_size.values():
+                groups.setdefault(self._adapter.company(job), []).append(job)
+        for jobs in groups.values():
             for job, found in zip(jobs, self._run(jobs, keep), strict=True):
                 for member, candidates in zip(job.members, found, strict=True):
                     results[job.place][member] = candidates

@@ -41,8 +41,12 @@ class Adapter(Protocol):
         """The passes that score a photo's phrases."""
         ...
 
+    def company(self, job: Pass) -> tuple[int, ...]:
+        """Passes may share a batch only where this is equal: otherwise padding would change results."""
+        ...
+
     def run(self, passes: Sequence[Pass], keep: int) -> list[list[Candidates]]:
-        """Candidates of every pass's phrases; the photos of all passes are of one input size."""
+        """Candidates of every pass's phrases; all passes are of one :meth:`company`."""
         ...
 
 
@@ -102,6 +106,10 @@ class GroundingDino:
         """One pass per sentence, or per phrase without context."""
         return (split_by_sentence if self._d.context else split_by_phrase)(photo, place, phrases)
 
+    def company(self, job: Pass) -> tuple[int, ...]:
+        """Photos of one size."""
+        return job.photo.input_hw
+
     def run(self, passes: Sequence[Pass], keep: int) -> list[list[Candidates]]:
         """See :class:`Adapter`."""
         texts = [self._text(p) for p in passes]
@@ -157,6 +165,10 @@ class Owl:
         """One pass for all phrases."""
         return [Pass(photo=photo, place=place, phrases=tuple(phrases), members=tuple(range(len(phrases))))]
 
+    def company(self, job: Pass) -> tuple[int, ...]:
+        """Photos of one size."""
+        return job.photo.input_hw
+
     def run(self, passes: Sequence[Pass], keep: int) -> list[list[Candidates]]:
         """See :class:`Adapter`."""
         model = self._d.model
@@ -206,6 +218,10 @@ class OmDetTurbo:
     def plan(self, photo: PreparedPhoto, place: int, phrases: Sequence[PhraseQuery]) -> list[Pass]:
         """One pass per sentence, or per phrase without context."""
         return (split_by_sentence if self._d.context else split_by_phrase)(photo, place, phrases)
+
+    def company(self, job: Pass) -> tuple[int, ...]:
+        """Photos of one size with equally many phrases: the network takes its padding for classes."""
+        return (*job.photo.input_hw, len(job.phrases))
 
     def run(self, passes: Sequence[Pass], keep: int) -> list[list[Candidates]]:
         """See :class:`Adapter`."""

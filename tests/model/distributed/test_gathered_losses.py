@@ -67,9 +67,7 @@ def gathered() -> list[list[dict[str, Tensor]]]:
 
 
 @pytest.mark.parametrize("index", range(len(CASES)), ids=["-".join(c) for c in CASES])
-def test_gathered_gradients_equal_those_of_the_joint_batch(
-    index: int, gathered: list[list[dict[str, Tensor]]]
-) -> None:
+def test_gathered_gradients_equal_those_of_the_joint_batch(index: int, gathered: list[list[dict[str, Tensor]]]) -> None:
     case, rules = CASES[index]
     joint = gradients(case, [0, 1], RULES[rules], parallel=False)
     for found in gathered:
