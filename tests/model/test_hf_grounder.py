@@ -67,7 +67,7 @@ def randomised(model: Any) -> Any:
 
 def clip_tokenizer(words: int = 77) -> PreTrainedTokenizerFast:
     """Whole words between start and end marks, padded with 0 as CLIP's."""
-    names = ["!", "<s>", "</s>", "a", "red", "circle", "and", "blue", "square", "the", "tree", ".", ",", "detect", "dog"]
+    names = ["!", "<s>", "</s>", "a", "red", "circle", "and", "blue", "square", "the", "tree", ".", ",", "dog"]
     tokenizer = Tokenizer(models.WordLevel({n: i for i, n in enumerate(names)}, unk_token="dog"))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
