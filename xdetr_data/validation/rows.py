@@ -20,7 +20,7 @@ class LabelRows:
         self.file = f"{stem}.parquet"
         self.violations: list[Violation] = []
         self.keys: list[str] = []
-        self.is_readable = True
+        self.is_readable = folder.exists(self.file)  # a missing file is named where the manifest's files are checked
         self._waiting: dict[str, bytes] = {}
         self._batches = self._read(folder, stem)
 
@@ -52,6 +52,8 @@ class LabelRows:
                 self._breach("row-extra", f"has a row for which {tar} holds no sample", key)
 
     def _read(self, folder: Folder, stem: str) -> Iterator[bool]:
+        if not self.is_readable:
+            return
         try:
             for batch in read_batches(folder, stem):
                 if not self._has_schema(batch):

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import msgspec
+
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import ShardEntry
 from xdetr_data.photos import BadPhoto, check_photo
@@ -47,13 +49,20 @@ def check_shard(context: ShardContext, entry: ShardEntry) -> ShardReport:
     stem = shard_name(context.prefix, entry.shard)
     check = _TarCheck(context, f"{stem}.tar", entry.shard, LabelRows(context.folder, stem))
     check.run(entry)
+    files = check_files(context.folder, entry.files, known=check.identity)
+    contents = [*check.violations, *check.rows.violations]
+    damaged = {one.file for one in files}
     violations = [
-        *check.violations,
-        *check.rows.violations,
-        *check_files(context.folder, entry.files, known=check.identity),
+        *files,
+        *(_damaged(one) if one.file in damaged else one for one in contents),
         *check_stats(context.folder, context.prefix, entry, context.config_hash),
     ]
     return ShardReport(shard=entry.shard, keys=check.keys, photos=check.photos, violations=violations)
+
+
+def _damaged(one: Violation) -> Violation:
+    """What is wrong inside a file that is not the one that was built is mended by copying it again."""
+    return msgspec.structs.replace(one, remedy=COPY_AGAIN)
 
 
 @dataclass(slots=True)
