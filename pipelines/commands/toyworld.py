@@ -17,7 +17,7 @@ def toyworld(
         int, typer.Option(help="Processes; 0 works in this one.", show_default="number of cores", min=-1)
     ] = -1,
     contact_sheet: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Also draw the first 12 photos with boxes and sentences.")
+        Path | None, typer.Option(metavar="FILE", help="Also draw the first 12 photos with boxes and sentences.")
     ] = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
@@ -41,7 +41,7 @@ def toyworld(
             out, photos=photos, seed=seed, workers=processes, overwrite=overwrite, progress=advance
         )
     if contact_sheet:
-        draw_contact_sheet(out).save(contact_sheet)
+        draw_contact_sheet(out).save(contact_sheet, quality=78)
     if json:
         console.print_json(summary)
     shares = ", ".join(f"{name} {count:,}" for name, count in summary.photos_by_collection.items())

@@ -94,6 +94,8 @@ def placed_outline(shape: str, centre_xy: tuple[float, float], radius: float, ti
 
 def clip_polygon(points: Points, height: int, width: int) -> Points:
     """The part of a polygon [n, 2] inside the photo (Sutherland-Hodgman, 1974); no points when none is inside."""
+    if (points >= 0).all() and (points <= (width, height)).all():
+        return points
     corners = [(float(x), float(y)) for x, y in points]
     for axis, limit, sign in ((0, 0.0, 1), (0, float(width), -1), (1, 0.0, 1), (1, float(height), -1)):
         kept: list[tuple[float, float]] = []

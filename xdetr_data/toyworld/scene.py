@@ -16,7 +16,7 @@ from xdetr_data.toyworld.vocabulary import Pattern, Size
 
 MIN_SIDE, MAX_SIDE = 128, 320
 _MAX_ASPECT = 1.8
-_TRIES = 14
+_TRIES = 22
 
 
 class Placed(Struct, frozen=True, kw_only=True):

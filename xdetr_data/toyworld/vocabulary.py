@@ -95,7 +95,7 @@ SIZE_WORDS: dict[Size, tuple[str, ...]] = {
     "medium": (),  # nobody calls a thing medium, so it is never said
     "large": ("large", "big"),
 }
-SIZE_WEIGHTS: dict[Size, float] = {"small": 3, "medium": 5, "large": 2}
+SIZE_WEIGHTS: dict[Size, float] = {"small": 4, "medium": 5, "large": 1.3}
 SMALL_PATTERNS: tuple[Pattern, ...] = ("plain", "outlined")  # stripes and dots vanish on a dozen pixels
 CROWD_MEMBER_SHARE = (0.045, 0.06)
 CROWD_NOUNS = ("crowd", "group", "swarm", "cluster", "bunch")

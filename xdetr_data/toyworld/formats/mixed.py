@@ -61,12 +61,12 @@ def _expressions(photo: ToyPhoto, dice: Dice) -> list[_Boxed]:
     is_coco = photo.home.collection == "coco"
     view = photo.view.muting(muted_objects(photo.view, dice, 0.2))
     people = [Annotator(view, dice, looseness, whole_pixels=not is_coco) for looseness in (0.03, 0.06)]
-    regions = told_many(view, dice, templates.REGION, dice.integer(7, 13))
-    questions = told_many(view, dice, templates.QUESTION, dice.integer(1, 3))
+    regions = told_many(view, dice, templates.REGION, 2 + round(len(view.singles) * dice.uniform(0.9, 1.8)))
+    questions = told_many(view, dice, templates.QUESTION, dice.integer(1, 2))
     boxed = [_box(told, dice, dice.pick(people)) for told in (*regions, *questions)]
     if is_coco:
         exact = Annotator(view, dice, 0.0, whole_pixels=False)
-        boxed += [_box(told, dice, exact) for told in told_many(view, dice, templates.REFERRING, dice.integer(2, 5))]
+        boxed += [_box(told, dice, exact) for told in told_many(view, dice, templates.REFERRING, dice.integer(1, 4))]
     return dice.shuffled(boxed)
 
 
