@@ -1,0 +1,161 @@
+"""What part a word can play in a noun phrase: one letter for each token, so that a phrase is a regular expression.
+
+Tags are enough: on captions with gold phrases a dependency parse finds no more of them and costs as much time again. The
+small model also parses the fragments of narratives wrongly ("In the background, a dog sitting in the grass." has no verb),
+while it tags nearly all their words rightly; where a tag contradicts the model's own word lists, the lists win.
+"""
+
+from operator import add
+
+import msgspec
+from spacy.strings import get_string_id
+from spacy.tokens import Doc
+
+from xdetr_data.language.lexicon import Lexicon
+from xdetr_data.language.words import Words
+
+DETERMINER = "d"
+QUANTITY = "k"  # "some", "several": a determiner that "of" may follow
+NUMBER = "c"
+MODIFIER = "m"
+EITHER = "e"  # an adjective that can be a noun: "elderly", "top"
+PAST = "p"  # a participle: a modifier where a determiner or adjective stands before it, else a verb
+GERUND = "g"  # the same, but not behind a number: "one wearing a hat"
+MISREAD = "f"  # tagged as verb, but a noun where only a noun can stand: "a walk", "a small moped"
+ADVERB = "r"
+DEGREE = "y"  # an adverb that can open a phrase: "brightly colored kites"
+NOUN = "n"
+JOINING = "v"  # "covered" in "snow covered hills"
+POSSESSIVE = "s"
+HYPHEN = "h"
+AND = "a"
+COMMA = ","
+OF = "o"
+GROUP = "q"  # "group" in "a group of people"
+OTHER = "x"
+VERBS = (PAST, GERUND, MISREAD)
+
+_BY_TAG = {
+    DETERMINER: ("DT", "PDT", "PRP$"),
+    NUMBER: ("CD",),
+    MODIFIER: ("JJ", "JJR", "JJS", "AFX"),
+    PAST: ("VBN", "VBD"),
+    GERUND: ("VBG",),
+    MISREAD: ("VB", "VBP", "VBZ"),
+    ADVERB: ("RB", "RBR", "RBS"),
+    NOUN: ("NN", "NNS", "NNP", "NNPS"),
+    POSSESSIVE: ("POS",),
+    HYPHEN: ("HYPH",),
+    COMMA: (",",),
+}
+_PRONOUNS = ("i", "we", "you", "he", "she", "it", "they", "there", "here")
+_AUXILIARIES = frozenset("am is are was were be been being have has had do does did can could will would may might must".split())
+_CORRECTED = frozenset((OF, MODIFIER, *VERBS, ADVERB, HYPHEN))
+_SPACE = get_string_id("_SP")
+_PLURAL = frozenset(map(get_string_id, ("NNS", "NNPS")))
+_COLUMNS = ["IDX", "LENGTH", "TAG", "SPACY"]
+
+
+class Tokens(msgspec.Struct, frozen=True, gc=False):
+    """One caption's tokens, column by column, without those that are white space.
+
+    ``begins`` and ``ends`` are offsets in the caption, ``words`` lower case, ``tags`` spaCy's hashes of the Penn tags,
+    ``classes`` one letter for each token.
+    """
+
+    begins: list[int]
+    ends: list[int]
+    words: list[str]
+    tags: list[int]
+    classes: str
+
+    def is_plural(self, index: int) -> bool:
+        """Whether the tagger takes this token for a plural noun."""
+        return self.tags[index] in _PLURAL
+
+
+class _ClassByTag(dict[int, str]):
+    """Letters by tag; any other tag is OTHER."""
+
+    def __missing__(self, tag: int) -> str:
+        return OTHER
+
+
+class TokenClasses:
+    """Reads a tagged document's attributes in one go and gives every token its class."""
+
+    def __init__(self, words: Words, lexicon: Lexicon) -> None:
+        self._by_tag = _ClassByTag((get_string_id(tag), letter) for letter, tags in _BY_TAG.items() for tag in tags)
+        self._by_word = dict.fromkeys(words.quantity_words, QUANTITY)
+        self._by_word.update(dict.fromkeys(_PRONOUNS, OTHER))
+        self._by_word.update({"of": OF, "and": AND, "or": AND, "&": AND})
+        self._groups = words.quantity_nouns.every
+        self._sentence_adverbs = words.sentence_adverbs
+        self._joining = words.joining_participles
+        self._nouns = lexicon.nouns - words.never_nouns - _AUXILIARIES
+        self._only_nouns = (self._nouns - lexicon.adjectives) | words.people_words
+        self._verbs = lexicon.verbs
+        self._compounds = words.compounds
+
+    def __call__(self, doc: Doc, text: str) -> Tokens:
+        """The columns of one document, which was made from ``text``."""
+        columns = doc.to_array(_COLUMNS)
+        begins, lengths, tags, spaces = columns.T.tolist()
+        if _SPACE in tags:
+            begins, lengths, tags, spaces = columns[columns[:, 2] != _SPACE].T.tolist()
+        ends = list(map(add, begins, lengths))
+        words = [text[begin:end].lower() for begin, end in zip(begins, ends, strict=True)]
+        by_tag, by_word = self._by_tag, self._by_word
+        classes = [
+            by_word[word] if word in by_word else by_tag[tag] for word, tag in zip(words, tags, strict=True)
+        ]
+        for index, letter in enumerate(classes):
+            if letter in _CORRECTED:
+                self._correct(index, letter, classes, words, spaces)
+        return Tokens(begins, ends, words, tags, "".join(classes))
+
+    def _correct(self, index: int, letter: str, classes: list[str], words: list[str], spaces: list[int]) -> None:
+        """Puts right what the tag alone says of one token."""
+        word = words[index]
+        if letter == OF:
+            if index and classes[index - 1] == NOUN and words[index - 1] in self._groups:
+                classes[index - 1] = GROUP
+        elif letter == MODIFIER:
+            if word in self._nouns:
+                classes[index] = NOUN if word in self._only_nouns else EITHER
+        elif letter in VERBS:
+            classes[index] = self._verb_or_noun(index, classes, words)
+        elif letter == ADVERB:
+            if word.endswith("ly") and word not in self._sentence_adverbs:
+                classes[index] = DEGREE
+        else:
+            _join_hyphenated(index, classes, spaces)
+
+    def _verb_or_noun(self, index: int, classes: list[str], words: list[str]) -> str:
+        """What a word tagged as verb is, by what it can be and what stands before it."""
+        word, letter = words[index], classes[index]
+        before = classes[index - 1] if index else ""
+        if word in self._compounds and index + 1 < len(words) and words[index + 1] in self._compounds[word]:
+            return NOUN
+        if letter != MISREAD:
+            if before == NOUN and word in self._joining:
+                return JOINING
+            return MISREAD if word in self._only_nouns else letter
+        if word not in self._nouns:
+            return OTHER
+        if word not in self._verbs:
+            return NOUN
+        # "oven and microwave": a verb has no place in a list of nouns.
+        return NOUN if before in (AND, COMMA) and index > 1 and classes[index - 2] == NOUN else MISREAD
+
+
+def _join_hyphenated(index: int, classes: list[str], spaces: list[int]) -> None:
+    """"walk-in" is one modifier and "t-shirt" one noun: all parts get the class of the whole."""
+    if not 0 < index < len(classes) - 1 or spaces[index - 1] or spaces[index]:
+        classes[index] = OTHER
+        return
+    first = index - 1
+    while first > 1 and classes[first - 1] == HYPHEN and not spaces[first - 1] and not spaces[first - 2]:
+        first -= 2
+    whole = NOUN if classes[index + 1] in "nq" else MODIFIER
+    classes[first : index + 2] = [whole] * (index + 2 - first)
