@@ -21,7 +21,8 @@ from xdetr_data.errors import InputError
 MAX_PIXELS = 80_000_000
 MAX_KEY_CHARS = 90  # a tar header has room for 100
 
-_SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+_FORMATS = ("JPEG", "PNG", "WEBP")
+_SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}  # MPO: a JPEG with further views behind it
 _PHOTO_NAME = re.compile(r"\.(jpe?g|png|webp)\Z", re.IGNORECASE)
 _TRAILING_DIGITS = re.compile(r"[0-9]+\Z")
 _UNSAFE_IN_KEY = re.compile(r"[^A-Za-z0-9_-]")
@@ -80,7 +81,7 @@ def list_photos(root: str) -> dict[str, tuple[str, int]]:
         raise InputError(f"image root {root}: there is no such folder; correct --image-root")
     photos: dict[str, tuple[str, int]] = {}
     for name in sorted(found):
-        if _PHOTO_NAME.search(name):
+        if _PHOTO_NAME.search(name) and (found[name]["type"] == "file" or fs.isfile(name)):  # a link, but no pipe
             photos.setdefault(photo_id(name), (fs.unstrip_protocol(name), int(found[name]["size"] or 0)))
     return photos
 
@@ -117,8 +118,9 @@ def check_photo(data: bytes, address: str) -> Photo | BadPhoto:
     """The photo in ``data``, or why it is none; decodes at an eighth of the size, which still reads every byte."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=tuple(_SUFFIXES)) as image:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     return _too_large(address, width, height)
@@ -129,8 +131,8 @@ def check_photo(data: bytes, address: str) -> Photo | BadPhoto:
         return BadPhoto(reason="photo-too-large", detail=f"{address}: {error}")
     except UnidentifiedImageError:
         return BadPhoto(reason="unreadable-photo", detail=f"{address}: no JPEG, PNG or WebP photo")
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, MemoryError) as error:
-        return BadPhoto(reason="unreadable-photo", detail=f"{address}: {error}")
+    except Exception as error:  # on damaged bytes Pillow raises almost anything
+        return BadPhoto(reason="unreadable-photo", detail=f"{address}: {type(error).__name__}: {error}")
     return Photo(data=data, size_hw=(height, width), sha256=hashlib.sha256(data).hexdigest(), suffix=suffix)
 
 
