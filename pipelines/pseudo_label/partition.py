@@ -31,6 +31,7 @@ from xdetr_data.shards.writer import RejectsWriter, entry, rejects_writer
 from xdetr_data.storage import Folder
 
 STAGE = "partition"
+BOX_BUFFER_BYTES = 24 << 20  # rows of 60 bytes: batches of a shard stay large enough at half the usual memory
 NARRATIVES, BOXES = range(2)  # the kind of a spilled row
 _VALUES = [name for name in openimages.BOX_SCHEMA.names if name != "ImageID"]
 BOX_SPILL_SCHEMA = pa.schema([*PLACE_FIELDS, *(openimages.BOX_SCHEMA.field(name) for name in _VALUES)])
@@ -95,7 +96,7 @@ def run_partition(context: PartitionContext, task: PartitionTask) -> PartitionDo
                 for chunk in read_again(one.path, chunks, lambda: localized_narratives.read_chunks(one.path)):
                     _spill_narratives(context, one, task.file, chunk, spill, tally)
             else:
-                spill = SpillWriter(spill_sink, BOX_SPILL_SCHEMA)
+                spill = SpillWriter(spill_sink, BOX_SPILL_SCHEMA, buffer_bytes=BOX_BUFFER_BYTES)
                 for chunk in read_again(one.path, chunks, lambda: openimages.read_chunks(one.path)):
                     _spill_boxes(context, one, task.file, chunk, spill, tally, rejects)
             spill.close()

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from pyarrow import csv as pa_csv
 
 from xdetr_data.errors import InputError
-from xdetr_data.readers.json_stream import ArrayChunk, open_input
+from xdetr_data.readers.json_stream import CHUNK_BYTES, ArrayChunk, open_input
 from xdetr_data.readers.lines import iter_line_chunks, split_lines
 
-CHUNK_BYTES = 8 << 20
 
 COORDINATES = ("XMin", "XMax", "YMin", "YMax")
 FLAGS = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")

@@ -34,12 +34,13 @@ class SpillIndex(msgspec.Struct, frozen=True):
 
 
 class SpillWriter:
-    """Buffers rows and writes them grouped by shard, about 48 MB at a time."""
+    """Buffers rows and writes them grouped by shard, about ``buffer_bytes`` at a time."""
 
-    def __init__(self, sink: object, schema: pa.Schema = SPILL_SCHEMA) -> None:
+    def __init__(self, sink: object, schema: pa.Schema = SPILL_SCHEMA, *, buffer_bytes: int = BUFFER_BYTES) -> None:
         options = ipc.IpcWriteOptions(compression="lz4", use_threads=False)
         self._writer = ipc.new_file(sink, schema, options=options)
         self._schema = schema
+        self._buffer_bytes = buffer_bytes
         self._shards: list[NDArray[np.int32]] = []
         self._batches: list[pa.RecordBatch] = []
         self._bytes = 0
@@ -62,7 +63,7 @@ class SpillWriter:
         self._shards.append(shard)
         self._batches.append(batch)
         self._bytes += batch.nbytes
-        if self._bytes >= BUFFER_BYTES:
+        if self._bytes >= self._buffer_bytes:
             self.flush()
 
     def flush(self) -> None:
