@@ -15,7 +15,7 @@ import msgspec
 
 from xdetr_data.errors import InputError
 from xdetr_data.photos import photo_id
-from xdetr_data.readers.json_stream import elements, iter_array_chunks, open_input
+from xdetr_data.readers.json_stream import READ_ERRORS, elements, iter_array_chunks, open_input
 
 SOURCES = ("coco", "vg", "flickr", "openimages")
 ANY_SOURCE = "any"
@@ -60,8 +60,7 @@ def read_exclusion(path: str, source: str | None = None) -> ExclusionList:
 
     Raises InputError where the file is of none of the kinds, holds no id, or is a pickle that would run code.
     """
-    with open_input(path) as stream:
-        head = stream.read(64)
+    head = _read(path, 64)
     if head[:1] == b"\x80" or path.endswith((".p", ".pkl")):
         kind, pairs = "refer pickle, all but its train split", list(_from_pickle(path))
     elif head.lstrip()[:1] == b"{":
@@ -78,18 +77,29 @@ def read_exclusion(path: str, source: str | None = None) -> ExclusionList:
     return ExclusionList(path=path, format=kind, ids={key: frozenset(value) for key, value in sorted(ids.items())})
 
 
-def _from_pickle(path: str) -> Iterable[tuple[str, str]]:
+def _read(path: str, size: int = -1) -> bytes:
     with open_input(path) as stream:
-        data = stream.read()
+        try:
+            return stream.read(size)
+        except READ_ERRORS as error:
+            raise InputError(f"{path}: cannot be read ({error})") from error
+
+
+def _from_pickle(path: str) -> Iterable[tuple[str, str]]:
+    data = _read(path)
     try:
         refs = _PlainUnpickler(io.BytesIO(data), encoding="latin-1").load()
     except Exception as error:  # a damaged pickle can raise almost anything
         raise InputError(f"{path}: is not a plain refer pickle ({error}); it was not run") from error
-    if not isinstance(refs, list) or not all(isinstance(ref, dict) and "image_id" in ref for ref in refs):
+    if not isinstance(refs, list) or not all(isinstance(ref, dict) and _is_id(ref.get("image_id")) for ref in refs):
         raise InputError(f"{path}: is no list of referring expressions with an 'image_id' each")
     for ref in refs:
         if ref.get("split") != "train":  # its training photos may be trained on; val and test ones may not
             yield "coco", photo_id(str(ref["image_id"]))
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, int) and value.bit_length() < 64)
 
 
 def _from_json(path: str) -> Iterable[tuple[str, str]]:
@@ -97,7 +107,7 @@ def _from_json(path: str) -> Iterable[tuple[str, str]]:
         for row, element in enumerate(elements(chunk.data), chunk.first_row):
             try:
                 image = msgspec.json.decode(element, type=_NamedImage)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise InputError(f"{path}: images[{row}]: {error}") from error
             name = image.file_name or image.coco_url or (None if image.id is None else str(image.id))
             if name is None:
@@ -110,24 +120,22 @@ def _source_of_dataset(dataset_name: str | None) -> str:
 
 
 def _from_json_list(path: str) -> Iterable[tuple[str, str]]:
-    with open_input(path) as stream:
-        try:
-            values = msgspec.json.decode(stream.read(), type=list[int | str])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: is no list of ids ({error})") from error
+    try:
+        values = msgspec.json.decode(_read(path), type=list[int | str])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: is no list of ids ({error})") from error
     for value in values:
         yield _named_source(str(value))
 
 
 def _from_lines(path: str) -> Iterable[tuple[str, str]]:
-    with open_input(path) as stream:
-        for number, line in enumerate(io.TextIOWrapper(stream, "utf-8", errors="replace"), 1):
-            text = line.lstrip("\ufeff").strip()
-            if not text or text.startswith("#"):
-                continue
-            if not _LINE.fullmatch(text):
-                raise InputError(f"{path}: line {number}: {text[:40]!r} is no photo id or file name")
-            yield _named_source(text)
+    for number, line in enumerate(_read(path).decode("utf-8", errors="replace").split("\n"), 1):
+        text = line.lstrip("\ufeff").strip()
+        if not text or text.startswith("#"):
+            continue
+        if not _LINE.fullmatch(text):
+            raise InputError(f"{path}: line {number}: {text[:40]!r} is no photo id or file name")
+        yield _named_source(text)
 
 
 def _named_source(text: str) -> tuple[str, str]:

@@ -7,7 +7,6 @@ what makes a cut safe. Where a chunk does not parse (the end of the array, NaN, 
 walks it element by element and says where it stops.
 """
 
-import gzip
 import json
 import re
 import zlib
@@ -23,6 +22,7 @@ from xdetr_data.errors import InputError
 
 CHUNK_BYTES = 4 << 20
 MAX_ELEMENT_BYTES = 64 << 20
+READ_ERRORS = (OSError, EOFError, zlib.error)  # what a stream of ``open_input`` raises on a damaged gzip file
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _SPACE_TEXT = re.compile(r"[ \t\r\n]*")
@@ -125,7 +125,7 @@ class _Window:
         while have < size and not self.at_end:
             try:
                 part = self._stream.read(size - have)
-            except (OSError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            except READ_ERRORS as error:
                 raise InputError(f"{self.path}: cannot be read at byte {self.offset + have} ({error})") from error
             self.at_end = not part
             parts.append(part)
