@@ -529,7 +529,7 @@ def test_nonsense_in_any_shard_file_is_found_and_never_a_crash(dataset: TinyData
     intact = {path: path.read_bytes() for path in files}
 
     @given(st.sampled_from(files), st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=600))
-    @settings(max_examples=120)
+    @settings(max_examples=80)
     def overwrite_somewhere(path: Path, share: float, junk: bytes) -> None:
         data = intact[path]
         place = int(share * len(data))
@@ -547,7 +547,7 @@ def test_nonsense_in_manifest_or_done_marker_is_never_a_crash(dataset: TinyDatas
     intact = {path: path.read_bytes() for path in files}
 
     @given(st.sampled_from(files), st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8))
-    @settings(max_examples=120)
+    @settings(max_examples=80)
     def overwrite_somewhere(path: Path, share: float, junk: bytes) -> None:
         data = intact[path]
         place = int(share * len(data))
