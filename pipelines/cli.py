@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pipelines import options
-from pipelines.commands import build_mixed_star, demo, show, stats, toyworld, validate
+from pipelines.commands import build_mixed_star, demo, pseudo_label, show, stats, toyworld, validate
 
 app = typer.Typer(
     name="xdetr-data",
@@ -35,6 +35,8 @@ def _common(
 
 app.command("demo")(demo.demo)
 app.command("build-mixed-star")(build_mixed_star.build_mixed_star)
+app.add_typer(pseudo_label.app, name="pseudo-label")
+app.command("rethreshold")(pseudo_label.rethreshold)
 app.command("validate")(validate.validate)
 app.command("stats")(stats.stats)
 app.command("show")(show.show)

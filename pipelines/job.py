@@ -1,6 +1,6 @@
 """What every recipe's run has in common: partitions and shards that are done stay done, and the account at the end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -99,6 +99,33 @@ def run_shards(
     title: str,
 ) -> list[ShardStats]:
     """Builds the shards that are not done under this configuration; all their done-markers, in order."""
+    return _complete(out, prefix, shards, digest, lambda missing: run(work, context, missing), title)
+
+
+def run_pool(
+    out: Folder,
+    prefix: str,
+    shards: int,
+    digest: str,
+    run: Executor,
+    make: Callable[..., Callable[[int], ShardStats]],
+    context: object,
+    *,
+    gpus: int,
+    title: str,
+) -> list[ShardStats]:
+    """The same for shards that need a model, which every process of a pool loads once."""
+    return _complete(out, prefix, shards, digest, lambda missing: run.pool(make, context, missing, gpus=gpus), title)
+
+
+def _complete(
+    out: Folder,
+    prefix: str,
+    shards: int,
+    digest: str,
+    build: Callable[[Sequence[int]], Iterator[ShardStats]],
+    title: str,
+) -> list[ShardStats]:
     found = {shard: read_stats(out, prefix, shard) for shard in range(shards)}
     done = {shard: one for shard, one in found.items() if one is not None and one.config_hash == digest}
     missing = [shard for shard in range(shards) if shard not in done]
@@ -106,7 +133,7 @@ def run_shards(
         console.say(f"{title}: {len(done)} of {shards} shards are done already")
     with console.progress(title, shards) as advance:
         advance(len(done))
-        for stats in run(work, context, missing):
+        for stats in build(missing):
             done[stats.shard] = advanced(stats, advance)
     return [done[shard] for shard in range(shards)]
 

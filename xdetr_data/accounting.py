@@ -37,6 +37,11 @@ class Tally:
         """Adds the counts of another tally."""
         self._counts.update(other._counts)
 
+    def subtract(self, other: Tally) -> None:
+        """Takes the counts of another tally out again; what reaches 0 is gone."""
+        self._counts.subtract(other._counts)
+        self._counts = +self._counts
+
     def count(self, *key: str) -> int:
         """One count, as in ``count("annotation", "in")`` or ``count("box", "merge_boxes", "duplicate-of-region")``."""
         return self._counts[key]

@@ -69,7 +69,7 @@ def iou_matrix_xyxy(a_xyxy: ArrayLike, b_xyxy: ArrayLike) -> Boxes:
 
 
 def overlapping_pairs_xyxy(boxes_xyxy: Sequence[Box], min_iou: float) -> list[tuple[int, int]]:
-    """Pairs ``i < j`` of boxes whose IoU is above ``min_iou``; for the few boxes of a caption, where numpy is slower."""
+    """Pairs ``i < j`` of boxes with an IoU above ``min_iou``; for a caption's few boxes, where numpy is slower."""
     pairs: list[tuple[int, int]] = []
     for j, (bx0, by0, bx1, by1) in enumerate(boxes_xyxy):
         for i in range(j):

@@ -67,7 +67,14 @@ _PHRASE = pa.struct(
     ]
 )
 _LOOSE_BOX = pa.struct(
-    [("box_xyxy", _BOX), ("is_crowd", pa.bool_()), ("source", pa.string()), ("annotation_id", pa.string())]
+    [
+        ("box_xyxy", _BOX),
+        ("is_crowd", pa.bool_()),
+        ("source", pa.string()),
+        ("annotation_id", pa.string()),
+        ("input_ref", pa.string()),
+        ("detail", pa.string()),
+    ]
 )
 GROUNDED_ARROW_SCHEMA = pa.schema(
     [

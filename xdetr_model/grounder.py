@@ -69,6 +69,11 @@ class Grounder(Protocol):
         """``prepare`` and ``ground_prepared`` in one."""
         ...
 
+    def forget(self) -> None:
+        """Drops what earlier calls left behind (encoded phrases), so that the bits of results depend on the calls
+        since alone: texts are encoded in batches, and a batch's other members can move a last bit."""
+        ...
+
     def fingerprint(self) -> str:
         """Hash of the weights, the configuration and every option that changes results, for a manifest."""
         ...

@@ -90,6 +90,9 @@ class HfZeroShotGrounder:
             context=context,
         )
 
+    def forget(self) -> None:
+        """See :class:`Grounder`; nothing is kept between calls."""
+
     def fingerprint(self) -> str:
         """See :class:`Grounder`; device and batch size are not part of it."""
         return self._fingerprint

@@ -127,6 +127,10 @@ class XDetrGrounder:
             context=context,
         )
 
+    def forget(self) -> None:
+        """See :class:`Grounder`."""
+        self._cache.clear()
+
     def fingerprint(self) -> str:
         """See :class:`Grounder`; device and batch size are not part of it."""
         return self._fingerprint

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipelines import console, options
+from pipelines import options
 
 
 @options.command
@@ -74,7 +74,8 @@ def build_mixed_star(
     from pipelines.mixed_star.config import DEFAULT_MERGE_IOU, MixedStarConfig
     from pipelines.mixed_star.recipe import build_mixed_star as build
     from pipelines.mixed_star.recipe import prepare
-    from pipelines.mixed_star.summary import error_rate, print_plan, print_summary
+    from pipelines.mixed_star.summary import print_plan
+    from pipelines.summary import finish
     from xdetr_data.storage import Folder
 
     if not out and not dry_run:
@@ -106,10 +107,4 @@ def build_mixed_star(
         return options.DONE
     how = options.existing(resume=resume, overwrite=overwrite)
     manifest = build(settings, Folder(out), workers=processes, existing=how)
-    print_summary(manifest, out, as_json=json)
-    if error_rate(manifest) > max_error_rate:
-        console.warn(
-            f"{error_rate(manifest):.1%} of the photos were lost to errors, over --max-error-rate; see {out}/rejects/"
-        )
-        return options.OVER_ERROR_RATE
-    return options.DONE
+    return finish(manifest, out, max_error_rate=max_error_rate, as_json=json)

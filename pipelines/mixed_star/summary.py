@@ -1,16 +1,15 @@
-"""What a mixed* build tells people: the plan before it, the account after it."""
+"""What a mixed* build tells people before it begins."""
 
 from collections import Counter
 from typing import Any
 
 from pipelines import console
 from pipelines.mixed_star.recipe import Prepared, ledger_entries
-from xdetr_data.manifest import ExclusionEntry, Manifest
+from pipelines.summary import describe_hits
 
 # Measured by `make bench` on two cores (docs/benchmarks.md), rounded down: what one process does in a second.
 ANNOTATIONS_PER_SECOND = 9_000
 PHOTOS_PER_SECOND = 150
-_POLICY_STAGES = ("exclude_images", "limit")
 
 
 def describe_plan(prepared: Prepared, workers: int) -> dict[str, Any]:
@@ -48,38 +47,4 @@ def print_plan(prepared: Prepared, workers: int, *, as_json: bool) -> None:
     rows += [[f"photos of {source}", f"{count:,}"] for source, count in plan["photos_by_source"].items()]
     console.table("plan (nothing is written)", ["", "count"], rows)
     for path, hits in plan["excluded"].items():
-        console.say(f"excluded by {path}: {_hits(hits)}")
-
-
-def _hits(hits: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {source} photos" for source, count in sorted(hits.items())) or "no photo"
-
-
-def error_rate(manifest: Manifest) -> float:
-    """Share of the photos that were wanted and lost to errors; exclusion and --limit are no errors."""
-    photos = manifest.accounting["units"].get("photo", {"in": 0, "rejected": {}})
-    by_stage = {stage: sum(reasons.values()) for stage, reasons in photos["rejected"].items()}
-    policy = sum(by_stage.get(stage, 0) for stage in _POLICY_STAGES)
-    wanted = photos["in"] - policy
-    return (sum(by_stage.values()) - policy) / wanted if wanted else 0.0
-
-
-def print_summary(manifest: Manifest, out: str, *, as_json: bool) -> None:
-    """Shows what became of everything that went in."""
-    console.accounting_table(manifest.accounting)
-    for one in manifest.exclusions:
-        console.say(f"excluded by {one.path} ({one.ids:,} ids): {_hits(one.hits)}")
-        _warn_ambiguous_ids(one)
-    console.say(f"{manifest.rows:,} samples in {len(manifest.shards)} shards: {out}")
-    console.say(f"next: xdetr-data validate {out}   ·   xdetr-data stats {out}")
-    if as_json:
-        console.print_json(
-            {"out": out, "rows": manifest.rows, "shards": len(manifest.shards), "accounting": manifest.accounting}
-        )
-
-
-def _warn_ambiguous_ids(one: ExclusionEntry) -> None:
-    if len(one.hits) > 1:
-        console.warn(
-            f"{one.path} hit photos of several sources; if its bare numbers mean one, say --exclude SOURCE={one.path}"
-        )
+        console.say(f"excluded by {path}: {describe_hits(hits)}")

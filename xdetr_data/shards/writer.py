@@ -25,7 +25,8 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShardStats(msgspec.Struct, frozen=True, kw_only=True):
-    """The done-marker of a shard. ``seconds`` is the only value that differs between two runs."""
+    """The done-marker of a shard. Only the times differ between two runs: ``seconds``, and where a model worked the
+    photos that it grounded in a second and the share of the time that it waited for photos."""
 
     shard: int
     rows: int
@@ -33,6 +34,8 @@ class ShardStats(msgspec.Struct, frozen=True, kw_only=True):
     accounting: dict[str, Any]
     config_hash: str
     seconds: float
+    photos_per_second: float | None = None
+    waiting_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

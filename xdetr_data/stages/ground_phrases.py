@@ -44,6 +44,10 @@ class PhraseCandidates(Protocol):
     def scores(self) -> NDArray[np.float32]:
         """Scores ``[K]``."""
 
+    @property
+    def fit(self) -> str:
+        """Whether the model saw the whole phrase: whole, cut, truncated, between_tokens."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectionRule:

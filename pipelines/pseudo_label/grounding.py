@@ -1,0 +1,139 @@
+"""Photos through a grounder: read and resized ahead in threads, grounded in batches, given back in order.
+
+The model is a value that is passed in (``xdetr_model.grounder.Grounder`` or anything that behaves like it).
+"""
+
+import io
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from PIL import Image
+
+from xdetr_data.photos import BadPhoto, Photo, read_photo
+from xdetr_data.stages.ground_phrases import PhraseCandidates, PhraseQuery
+
+READ_AHEAD_BATCHES = 4
+
+
+class Grounder(Protocol):
+    """The part of ``xdetr_model.grounder.Grounder`` that labelling needs."""
+
+    def prepare(self, photo: Image.Image) -> Any:
+        """What needs no device; safe in threads."""
+
+    def ground_prepared(
+        self, photos: Sequence[Any], phrases: Sequence[Sequence[PhraseQuery]], keep: int
+    ) -> Sequence[Sequence[PhraseCandidates]]:
+        """At most ``keep`` candidates of every phrase of every photo."""
+
+    def forget(self) -> None:
+        """Drops what earlier calls left behind, so that results depend on the calls since alone."""
+
+    def fingerprint(self) -> str:
+        """Hash of all that decides results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A phrase in its sentence."""
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A photo to ground: its row in the plan, where its file is, and its phrases."""
+
+    row: int
+    address: str
+    phrases: list[Phrase]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounded:
+    """A photo that was grounded, without its bytes; or why it could not be read."""
+
+    job: Job
+    photo: Photo | BadPhoto
+    candidates: Sequence[PhraseCandidates]
+
+
+@dataclass(slots=True)
+class Clock:
+    """Where the time of a grounding loop goes, in seconds."""
+
+    grounding_s: float = 0.0
+    waiting_s: float = 0.0
+    photos: int = field(default=0)
+
+
+def ground(
+    jobs: Sequence[Job], grounder: Grounder, *, batch_size: int, keep: int, threads: int, clock: Clock
+) -> Iterator[Grounded]:
+    """Grounds photos in the order of the jobs.
+
+    While one window of ``READ_AHEAD_BATCHES`` batches is with the model, threads read and resize the next. Batches
+    within a window hold photos of like shape. What is in a batch depends on the jobs alone.
+    """
+    size = batch_size * READ_AHEAD_BATCHES
+    windows = [jobs[begin : begin + size] for begin in range(0, len(jobs), size)]
+    with ThreadPoolExecutor(threads, thread_name_prefix="read-ahead") as readers:
+        ahead = [readers.submit(_prepare, job, grounder) for job in windows[0]] if windows else []
+        for number in range(len(windows)):
+            started = time.monotonic()
+            ready = [future.result() for future in ahead]
+            clock.waiting_s += time.monotonic() - started
+            follow = windows[number + 1] if number + 1 < len(windows) else []
+            ahead = [readers.submit(_prepare, job, grounder) for job in follow]
+            started = time.monotonic()
+            results = _ground_window(ready, grounder, batch_size, keep)
+            clock.grounding_s += time.monotonic() - started
+            clock.photos += len(results)
+            yield from results
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    job: Job
+    photo: Photo | BadPhoto
+    prepared: Any
+
+
+def _prepare(job: Job, grounder: Grounder) -> _Ready:
+    photo = read_photo(job.address)
+    if isinstance(photo, BadPhoto):
+        return _Ready(job, photo, None)
+    try:
+        with Image.open(io.BytesIO(photo.data)) as image:
+            prepared = grounder.prepare(image)
+    except (OSError, ValueError) as error:
+        problem = BadPhoto(reason="unreadable-photo", detail=f"{job.address}: {error}")
+        return _Ready(job, problem, None)
+    return _Ready(job, photo, prepared)
+
+
+def _ground_window(ready: Sequence[_Ready], grounder: Grounder, batch_size: int, keep: int) -> list[Grounded]:
+    found: list[Sequence[PhraseCandidates]] = [[] for _ in ready]
+    able = [i for i, one in enumerate(ready) if one.prepared is not None and one.job.phrases]
+    able.sort(key=lambda i: (_shape(ready[i]), i))
+    for begin in range(0, len(able), batch_size):
+        batch = able[begin : begin + batch_size]
+        results = grounder.ground_prepared(
+            [ready[i].prepared for i in batch], [ready[i].job.phrases for i in batch], keep
+        )
+        for i, candidates in zip(batch, results, strict=True):
+            found[i] = candidates
+    return [
+        Grounded(job=one.job, photo=one.photo, candidates=candidates)
+        for one, candidates in zip(ready, found, strict=True)
+    ]
+
+
+def _shape(one: _Ready) -> tuple[int, int]:
+    assert isinstance(one.photo, Photo)
+    height, width = one.photo.size_hw
+    return (round(100 * width / height), width * height)

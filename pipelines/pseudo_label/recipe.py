@@ -1,0 +1,194 @@
+"""``pseudo-label locnar`` as a table of contents: inputs, plan, partition, ground, label, manifest."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from pipelines import console
+from pipelines.dataset import WORK, Existing, claim_output, config_hash, open_output
+from pipelines.execution import Executor, executor
+from pipelines.job import PartitionDone, add_up, exclusion_source, identify_inputs, run_partitions, run_pool, run_shards
+from pipelines.pseudo_label.config import PseudoLabelConfig, label_digest
+from pipelines.pseudo_label.ground_shard import GROUND_PREFIX, GroundContext, make_ground_worker
+from pipelines.pseudo_label.label_shard import LabelContext, label_shard
+from pipelines.pseudo_label.models import load_grounder
+from pipelines.pseudo_label.partition import (
+    box_spills,
+    narrative_spills,
+    partition_context,
+    partition_tasks,
+    run_partition,
+)
+from pipelines.pseudo_label.plan import Plan, check_not_empty, make_plan
+from pipelines.sources import licence_of
+from xdetr_data.manifest import (
+    MANIFEST,
+    ExclusionEntry,
+    InputEntry,
+    Manifest,
+    ShardEntry,
+    read_manifest,
+    tool_version,
+    write_manifest,
+)
+from xdetr_data.readers.exclusions import ExclusionList, read_exclusion
+from xdetr_data.readers.openimages import read_class_names
+from xdetr_data.schema import SCHEMA_VERSION
+from xdetr_data.shards.writer import ShardStats, write_rejects
+from xdetr_data.stages.noun_phrases import NounPhrases
+from xdetr_data.storage import Folder
+
+RECIPE = "pseudo-label locnar"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A run that is ready to start. ``models``: fingerprints of the language pipeline and of the checkpoint."""
+
+    config: PseudoLabelConfig
+    inputs: list[InputEntry]
+    lists: list[ExclusionList]
+    plan: Plan
+    models: dict[str, str]
+    ground_digest: str
+
+    @property
+    def digest(self) -> str:
+        """Hash of the whole configuration."""
+        return label_digest(self.ground_digest, self.config.labels)
+
+
+def pseudo_label(config: PseudoLabelConfig, out: Folder, *, workers: int, gpus: int, existing: Existing) -> Manifest:
+    """Labels the narratives' photos, or goes on where an earlier run stopped; raises XdetrDataError in one line."""
+    open_output(out, existing)
+    with executor(workers) as run:
+        prepared = prepare(config, run)
+        claim_output(out, prepared.digest)
+        if out.exists(MANIFEST):
+            console.say(f"{out.url}: already complete, nothing to do")
+            return read_manifest(out)
+        out.sweep()
+        plan, ground_digest = prepared.plan, prepared.ground_digest
+        tasks = partition_tasks(plan)
+        work = partition_context(plan, out, ground_digest)
+        partitions = run_partitions(out, tasks, ground_digest, run, run_partition, work)
+        context = GroundContext(
+            out=out,
+            config=config,
+            config_hash=ground_digest,
+            photos=plan.photos,
+            labels=plan.labels,
+            narrative_spills=narrative_spills(plan, tasks),
+            box_spills=box_spills(plan, tasks),
+            class_names={} if config.class_descriptions is None else read_class_names(config.class_descriptions),
+        )
+        grounded = run_pool(
+            out,
+            GROUND_PREFIX,
+            plan.shards,
+            ground_digest,
+            run,
+            make_ground_worker,
+            context,
+            gpus=gpus,
+            title="grounding",
+        )
+        labels = LabelContext(
+            out=out, prefix=config.prefix, config_hash=prepared.digest, rule=config.labels.rule(), photos_from=None
+        )
+        labelled = run_shards(
+            out, config.prefix, plan.shards, prepared.digest, run, label_shard, labels, title="choosing labels"
+        )
+    manifest = _finish(prepared, out, partitions, grounded, labelled)
+    out.remove(WORK)
+    out.sweep()
+    return manifest
+
+
+def prepare(config: PseudoLabelConfig, run: Executor) -> Prepared:
+    """Checks options and models, reads the ids of every input, and plans."""
+    config.check()
+    models = _models(config)
+    lists = [read_exclusion(*exclusion_source(text)) for text in config.exclude]
+    if not lists:
+        console.warn("no --exclude list: photos of benchmark splits may be trained on")
+    roles = [
+        *(("narratives", path) for path in config.narratives),
+        *(("boxes", path) for path in config.boxes),
+        *(("exclude", one.path) for one in lists),
+    ]
+    if config.class_descriptions is not None:
+        roles.append(("class-descriptions", config.class_descriptions))
+    with console.progress("reading ids", 1) as advance:
+        plan = make_plan(
+            narratives=config.narratives,
+            boxes=config.boxes,
+            image_roots=config.images,
+            lists=lists,
+            seed=config.seed,
+            limit=config.limit,
+            shard_bytes=config.shard_bytes,
+            run=run,
+        )
+        advance(1)
+    check_not_empty(plan)
+    inputs = identify_inputs(roles, run, licence_of)
+    unplaced = msgspec.structs.replace(
+        config, ckpt="", narratives=(), images={}, boxes=(), class_descriptions=None, exclude=(), labels=None
+    )
+    digest = config_hash([unplaced, plan.labels, models], inputs, plan.digest)
+    return Prepared(config=config, inputs=inputs, lists=lists, plan=plan, models=models, ground_digest=digest)
+
+
+def _models(config: PseudoLabelConfig) -> dict[str, str]:
+    """Loads both models once here, so that a wrong name ends the run before its work begins."""
+    nouns = NounPhrases(config.spacy_model)
+    nouns.load()
+    grounder = load_grounder(config.ckpt, device="cpu", precision=config.precision, batch_size=1)
+    return {"language": nouns.fingerprint, "grounder": grounder.fingerprint()}
+
+
+def _finish(
+    prepared: Prepared,
+    out: Folder,
+    partitions: list[PartitionDone],
+    grounded: list[ShardStats],
+    labelled: list[ShardStats],
+) -> Manifest:
+    config, plan = prepared.config, prepared.plan
+    accounting = add_up(plan.tally, [*partitions, *grounded, *labelled])
+    plan_rejects = write_rejects(out, "rejects/plan.parquet", plan.rejects)
+    manifest = Manifest(
+        schema=SCHEMA_VERSION,
+        recipe=RECIPE,
+        tool_version=tool_version(),
+        prefix=config.prefix,
+        split=config.split,
+        seed=config.seed,
+        config=msgspec.to_builtins(config) | {"models": prepared.models},
+        config_hash=prepared.digest,
+        inputs=prepared.inputs,
+        exclusions=ledger_entries(prepared),
+        accounting=accounting,
+        rows=sum(one.rows for one in labelled),
+        shards=shard_entries(grounded, labelled),
+        rejects=[plan_rejects, *(one.rejects for one in partitions)],
+    )
+    write_manifest(out, manifest)
+    return manifest
+
+
+def shard_entries(grounded: list[ShardStats], labelled: list[ShardStats]) -> list[ShardEntry]:
+    """The shards' files: labels and photos, and the audit trail that they were chosen from."""
+    return [
+        ShardEntry(shard=one.shard, rows=one.rows, files=[*one.files, *trail.files])
+        for one, trail in zip(labelled, grounded, strict=True)
+    ]
+
+
+def ledger_entries(prepared: Prepared) -> list[ExclusionEntry]:
+    """The excluded-photo ledger of a prepared run."""
+    hits = prepared.plan.ledger.hits
+    return [
+        ExclusionEntry(path=one.path, format=one.format, ids=one.size, hits=hits[one.path]) for one in prepared.lists
+    ]

@@ -1,0 +1,98 @@
+"""``rethreshold``: labels chosen again from a dataset's audit trail; equals a fresh run with those options."""
+
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from pipelines import console
+from pipelines.dataset import WORK, Existing, claim_output, open_output
+from pipelines.execution import executor
+from pipelines.job import run_shards
+from pipelines.pseudo_label.config import LabelOptions, label_digest
+from pipelines.pseudo_label.ground_shard import GROUND_PREFIX
+from pipelines.pseudo_label.label_shard import LabelContext, label_shard
+from pipelines.pseudo_label.recipe import RECIPE, shard_entries
+from xdetr_data.accounting import Tally
+from xdetr_data.errors import ConfigError, InputError
+from xdetr_data.manifest import MANIFEST, Manifest, read_manifest, write_manifest
+from xdetr_data.shards.writer import ShardStats, read_stats, stats_name
+from xdetr_data.storage import Folder
+
+
+def rethreshold(
+    dataset: Folder, out: Folder, changes: Mapping[str, Any], *, workers: int, existing: Existing
+) -> Manifest:
+    """Writes the dataset that a fresh run with ``changes`` would write; ``dataset`` stays as it is.
+
+    Raises InputError where ``dataset`` is no finished one of ``pseudo-label``, ConfigError for options out of range.
+    """
+    earlier = read_manifest(dataset)
+    if earlier.recipe != RECIPE:
+        raise InputError(
+            f"{dataset.url}: was made by '{earlier.recipe}', which keeps no candidates to choose from again"
+        )
+    if dataset.url.rstrip("/") == out.url.rstrip("/"):
+        raise ConfigError(f"--out {out.url} is the dataset itself; choose another folder")
+    labels = msgspec.structs.replace(msgspec.convert(earlier.config["labels"], LabelOptions), **changes)
+    rule = labels.rule()
+    trails = [_stats(dataset, GROUND_PREFIX, one.shard) for one in earlier.shards]
+    old = [_stats(dataset, earlier.prefix, one.shard) for one in earlier.shards]
+    digest = label_digest(trails[0].config_hash, labels)
+    open_output(out, existing)
+    claim_output(out, digest)
+    if out.exists(MANIFEST):
+        console.say(f"{out.url}: already complete, nothing to do")
+        return read_manifest(out)
+    out.sweep()
+    _copy_trail(dataset, out, earlier, trails)
+    context = LabelContext(out=out, prefix=earlier.prefix, config_hash=digest, rule=rule, photos_from=dataset)
+    with executor(workers) as run:
+        new = run_shards(
+            out, earlier.prefix, len(earlier.shards), digest, run, label_shard, context, title="choosing labels"
+        )
+    manifest = msgspec.structs.replace(
+        earlier,
+        config=earlier.config | {"labels": msgspec.to_builtins(labels)},
+        config_hash=digest,
+        accounting=_account(earlier, old, new),
+        rows=sum(one.rows for one in new),
+        shards=shard_entries(trails, new),
+    )
+    write_manifest(out, manifest)
+    out.remove(WORK)
+    out.sweep()
+    return manifest
+
+
+def _stats(dataset: Folder, prefix: str, shard: int) -> ShardStats:
+    stats = read_stats(dataset, prefix, shard)
+    if stats is None:
+        raise InputError(
+            f"{dataset.path(stats_name(prefix, shard))}: is missing; see 'xdetr-data validate {dataset.url}'"
+        )
+    return stats
+
+
+def _copy_trail(dataset: Folder, out: Folder, earlier: Manifest, trails: list[ShardStats]) -> None:
+    """Copies the audit trail and the rejects of the steps before it, as they are."""
+    names = [file.name for trail in trails for file in trail.files] + [file.name for file in earlier.rejects]
+    names += [stats_name(GROUND_PREFIX, trail.shard) for trail in trails]
+    with console.progress("copying the audit trail", len(names)) as advance:
+        for name in names:
+            if not out.exists(name):
+                with dataset.open(name) as source, out.writing(name) as sink:
+                    shutil.copyfileobj(source, sink, 1 << 20)
+            advance(1)
+
+
+def _account(earlier: Manifest, old: list[ShardStats], new: list[ShardStats]) -> dict[str, Any]:
+    """The earlier account with the old choices taken out and the new ones put in."""
+    tally = Tally.from_builtins(earlier.accounting)
+    for one in old:
+        tally.subtract(Tally.from_builtins(one.accounting))
+    for one in new:
+        tally.add(Tally.from_builtins(one.accounting))
+    tally.check()
+    return tally.to_builtins()

@@ -1,0 +1,51 @@
+"""What every recipe tells people when it is done: what became of everything that went in."""
+
+from pipelines import console, options
+from xdetr_data.manifest import ExclusionEntry, Manifest
+
+_POLICY_STAGES = ("exclude_images", "limit")
+
+
+def describe_hits(hits: dict[str, int]) -> str:
+    """``12 coco photos, 3 flickr photos``."""
+    return ", ".join(f"{count:,} {source} photos" for source, count in sorted(hits.items())) or "no photo"
+
+
+def error_rate(manifest: Manifest) -> float:
+    """Share of the photos that were wanted and lost to errors; exclusion and --limit are no errors."""
+    photos = manifest.accounting["units"].get("photo", {"in": 0, "rejected": {}})
+    by_stage = {stage: sum(reasons.values()) for stage, reasons in photos["rejected"].items()}
+    policy = sum(by_stage.get(stage, 0) for stage in _POLICY_STAGES)
+    wanted = photos["in"] - policy
+    return (sum(by_stage.values()) - policy) / wanted if wanted else 0.0
+
+
+def finish(manifest: Manifest, out: str, *, max_error_rate: float, as_json: bool) -> int:
+    """Shows the account; the exit code of a run that is done."""
+    print_summary(manifest, out, as_json=as_json)
+    if error_rate(manifest) > max_error_rate:
+        lost = f"{error_rate(manifest):.1%} of the photos were lost to errors"
+        console.warn(f"{lost}, over --max-error-rate {max_error_rate}; see {out}/rejects/")
+        return options.OVER_ERROR_RATE
+    return options.DONE
+
+
+def print_summary(manifest: Manifest, out: str, *, as_json: bool) -> None:
+    """Shows what became of everything that went in."""
+    console.accounting_table(manifest.accounting)
+    for one in manifest.exclusions:
+        console.say(f"excluded by {one.path} ({one.ids:,} ids): {describe_hits(one.hits)}")
+        _warn_ambiguous_ids(one)
+    console.say(f"{manifest.rows:,} samples in {len(manifest.shards)} shards: {out}")
+    console.say(f"next: xdetr-data validate {out}   ·   xdetr-data stats {out}")
+    if as_json:
+        console.print_json(
+            {"out": out, "rows": manifest.rows, "shards": len(manifest.shards), "accounting": manifest.accounting}
+        )
+
+
+def _warn_ambiguous_ids(one: ExclusionEntry) -> None:
+    if len(one.hits) > 1:
+        console.warn(
+            f"{one.path} hit photos of several sources; if its bare numbers mean one, say --exclude SOURCE={one.path}"
+        )
