@@ -124,7 +124,7 @@ _SHAPE_WEIGHTS = [shape.weight for shape in words.SHAPES]
 
 def _place_all(dice: Dice, kinds: list[_Kind], taken: list[Placed], height: int, width: int) -> list[Placed]:
     crowd_kinds = {(crowd.shape, crowd.colour) for crowd in taken}
-    may_overlap = dice.chance(0.4)
+    may_overlap = dice.chance(0.55)
     placed: list[Placed] = []
     for kind in kinds:
         if (kind.shape, kind.colour) in crowd_kinds:

@@ -88,7 +88,7 @@ CAPTION = Style(
         ("{one} and {other} on a {ground}", 6), ("{one} {rel} {other}", 6), ("{many} on a {ground}", 4),
         ("{many} and {one} lie on a {ground}", 5), ("a picture of {one} beside some other things", 2),
         ("{one}, {other} and {third} are scattered over a {ground}", 4), ("there is {one} {rel} {other}", 4),
-        ("{kin} {rel} {other} can be seen here", 3), ("a {ground} with {one}, and {other} not far away", 3),
+        ("{kin} {rel} {other} can be seen here", 12), ("a {ground} with {one}, and {other} not far away", 3),
         ("{crowd} and {one} on a {ground}", 4), ("{one} lies on the {ground}", 3), ("{many} and also {one}", 2),
         ("approx. {n} things incl. {one} on a {ground}", 1), ("someone has put {one} {rel} {other}", 2),
     ),
@@ -119,7 +119,7 @@ NARRATIVE_OPENINGS = Style(
         ("In this image I can see {one}", 6), ("In this picture there is {one} and {other}", 5),
         ("Here we can see {many}", 5),
         ("In this image there are {many} and {one}", 4), ("This is a picture of {one} {rel} {other}", 3),
-        ("In this picture we can see {crowd}", 3), ("I can see {kin} {rel} {other}", 3),
+        ("In this picture we can see {crowd}", 3), ("I can see {kin} {rel} {other}", 12),
         ("There is {one} in this image", 3),
     ),
     articles=("a", "a", "the", "one"),
@@ -130,7 +130,7 @@ NARRATIVE_MIDDLES = NARRATIVE_OPENINGS._replace(
     patterns=(
         ("{place_first} there is {one}", 6), ("{place_first}, {one}", 5), ("Beside it we can see {one}", 2),
         ("{many} are also visible", 3), ("There are {many}", 4), ("{one} is {rel} {other}", 5), ("{one}", 3),
-        ("And um {one} and {other}", 3), ("We can also see {many} here", 3), ("{kin} is {rel} {other}", 3),
+        ("And um {one} and {other}", 3), ("We can also see {many} here", 3), ("{kin} is {rel} {other}", 14),
         ("{one} and {other} and {third}", 2), ("{many}", 2), ("{crowd} can be seen", 3),
     ),
 )  # fmt: skip
