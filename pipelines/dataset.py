@@ -1,17 +1,21 @@
 """The life of an output folder: opened or resumed, filled shard by shard, and finished with its manifest."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
 
-from xdetr_data.errors import OutputError
-from xdetr_data.manifest import MANIFEST, InputEntry, Manifest
+from pipelines import console
+from xdetr_data.errors import InputError, OutputError
+from xdetr_data.manifest import MANIFEST, InputEntry, Manifest, read_manifest
+from xdetr_data.shards.writer import FileEntry
 from xdetr_data.storage import Folder
 
 WORK = "_work"
 RUN = f"{WORK}/run.json"
+
+OTHER_FILES = "holds files that are no dataset of this tool"
 
 Existing = Literal["refuse", "resume", "overwrite"]
 
@@ -30,37 +34,95 @@ def config_hash(config: Any, inputs: Sequence[InputEntry], plan_digest: str) -> 
 
 def open_output(out: Folder, existing: Existing) -> None:
     """Makes sure that the folder may be written to; raises OutputError where something is in the way."""
+    found = _content(out)
+    if found == OTHER_FILES:
+        raise OutputError(f"{out.url}: {OTHER_FILES}; choose another --out")
     if existing == "overwrite":
-        if out.exists() and out.names() and not (out.exists(MANIFEST) or out.exists(RUN)):
-            raise OutputError(f"{out.url}: holds files that are no dataset of this tool; choose another --out")
-        out.write(RUN, msgspec.json.encode(RunMarker(config_hash="being overwritten")))
-        for name in [MANIFEST, *out.names(), RUN]:  # the claim goes last, so that a kill in between can be repeated
-            if name != WORK:
-                out.remove(name)
-        out.remove(WORK)
-    elif existing == "refuse" and out.exists() and out.names():
-        state = (
-            "a finished dataset" if out.exists(MANIFEST) else "an unfinished run" if out.exists(RUN) else "other files"
-        )
-        raise OutputError(f"{out.url}: holds {state}; say --resume or --overwrite, or choose another --out")
+        _clear(out)
+    elif existing == "refuse" and found is not None:
+        raise OutputError(f"{out.url}: {found}; say --resume or --overwrite, or choose another --out")
 
 
-def claim_output(out: Folder, digest: str) -> None:
-    """Marks the folder as this configuration's; raises OutputError where it is another's."""
-    found = _claimed_by(out)
+def _content(out: Folder) -> str | None:
+    """What the folder holds, or None; what a run leaves that was killed before its claim stood is nothing."""
+    if _manifest(out) is not None:
+        return "holds a finished dataset"
+    if out.exists(RUN):
+        return "holds an unfinished run"
+    if any(name != WORK for name in out.names()) or out.names(f"{WORK}/*"):
+        return OTHER_FILES
+    return None
+
+
+def _clear(out: Folder) -> None:
+    """Removes an earlier dataset; the claim stands first and goes last, so that a kill in between can be repeated."""
+    _claim(out, "overwritten")
+    for name in [MANIFEST, *(name for name in out.names() if name != WORK)]:
+        out.remove(name)
+    for name in out.names(f"{WORK}/*"):
+        if name != RUN:
+            out.remove(name)
+    close_output(out)
+
+
+def claim_output(out: Folder, digest: str) -> Manifest | None:
+    """Marks the folder as this configuration's, or returns the manifest where its dataset is finished already.
+
+    Raises OutputError where it is another configuration's. A finished dataset of which files are gone is unfinished.
+    """
+    manifest = _manifest(out)
+    found = _claimed_by(out) if manifest is None else manifest.config_hash
     if found is not None and found != digest:
         raise OutputError(
             f"{out.url}: was begun with another configuration or other inputs ({found[:12]}, now {digest[:12]}); "
             "repeat the first command, or say --overwrite"
         )
-    if found is None and out.exists() and out.names():
-        raise OutputError(f"{out.url}: holds files that are no dataset of this tool; choose another --out")
+    if manifest is not None:
+        files = [file for shard in manifest.shards for file in shard.files] + manifest.rejects
+        if has_files(out, files):
+            console.say(f"{out.url}: already complete, nothing to do")
+            close_output(out)
+            return manifest
+        console.warn(f"{out.url}: files of the finished dataset are missing or cut short; they are made again")
+        out.remove(MANIFEST)
+    _claim(out, digest)
+    out.sweep()
+    return None
+
+
+def close_output(out: Folder) -> None:
+    """Removes what a run needed for itself, the claim last."""
+    for name in out.names(f"{WORK}/*"):
+        if name != RUN:
+            out.remove(name)
+    out.sweep()
+    out.remove(WORK)
+
+
+def has_files(out: Folder, files: Iterable[FileEntry]) -> bool:
+    """Whether every file is there with its size; its content is for ``validate`` to check."""
+    return all(out.size(file.name) == file.bytes for file in files)
+
+
+def _claim(out: Folder, digest: str) -> None:
     out.write(RUN, msgspec.json.encode(RunMarker(config_hash=digest)))
 
 
 def _claimed_by(out: Folder) -> str | None:
-    if out.exists(MANIFEST):
-        return msgspec.json.decode(out.read(MANIFEST), type=Manifest).config_hash
-    if out.exists(RUN):
+    """Whose the unfinished run is; of a damaged claim, nobody's."""
+    if not out.exists(RUN):
+        return None
+    try:
         return msgspec.json.decode(out.read(RUN), type=RunMarker).config_hash
-    return None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "unreadable"
+
+
+def _manifest(out: Folder) -> Manifest | None:
+    """The manifest, if there is one of this tool; another program's is one of the other files."""
+    if not out.exists(MANIFEST):
+        return None
+    try:
+        return read_manifest(out)
+    except InputError:
+        return None

@@ -6,12 +6,16 @@ from typing import Any, Protocol
 import msgspec
 
 from pipelines import console
+from pipelines.dataset import has_files
 from pipelines.execution import Executor
 from xdetr_data.accounting import Tally
 from xdetr_data.manifest import InputEntry
 from xdetr_data.readers.exclusions import SOURCES
 from xdetr_data.shards.writer import FileEntry, ShardStats, read_stats
 from xdetr_data.storage import Folder, file_identity
+
+# What decoding a done-marker raises that somebody cut short or changed: what it marks is not done.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class Task(Protocol):
@@ -81,10 +85,13 @@ def run_partitions(
 
 def _partition_done(out: Folder, task: Task, digest: str) -> PartitionDone | None:
     name = f"{task.spill}.done.json"
-    if not out.exists(name):
+    if not (out.exists(name) and out.exists(task.spill)):
         return None
-    done = msgspec.json.decode(out.read(name), type=PartitionDone)
-    return done if done.config_hash == digest else None
+    try:
+        done = msgspec.json.decode(out.read(name), type=PartitionDone)
+    except UNREADABLE:
+        return None
+    return done if done.config_hash == digest and has_files(out, [done.rejects]) else None
 
 
 def run_shards(
@@ -126,8 +133,8 @@ def _complete(
     build: Callable[[Sequence[int]], Iterator[ShardStats]],
     title: str,
 ) -> list[ShardStats]:
-    found = {shard: read_stats(out, prefix, shard) for shard in range(shards)}
-    done = {shard: one for shard, one in found.items() if one is not None and one.config_hash == digest}
+    found = ((shard, _shard_done(out, prefix, shard, digest)) for shard in range(shards))
+    done = {shard: stats for shard, stats in found if stats is not None}
     missing = [shard for shard in range(shards) if shard not in done]
     if done:
         console.say(f"{title}: {len(done)} of {shards} shards are done already")
@@ -136,6 +143,15 @@ def _complete(
         for stats in build(missing):
             done[stats.shard] = advanced(stats, advance)
     return [done[shard] for shard in range(shards)]
+
+
+def _shard_done(out: Folder, prefix: str, shard: int, digest: str) -> ShardStats | None:
+    try:
+        stats = read_stats(out, prefix, shard)
+    except UNREADABLE:
+        return None
+    done = stats is not None and stats.config_hash == digest and has_files(out, stats.files)
+    return stats if done else None
 
 
 def add_up(plan: Tally, done: Sequence[PartitionDone | ShardStats]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Files of an output folder at any fsspec address, written so that a reader sees a whole file or none."""
 
+import glob
 import hashlib
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any
@@ -18,10 +19,11 @@ _TEMPORARY = ".tmp-"
 
 
 class HashingWriter:
-    """A file for writing that knows the size and sha256 of what went through it."""
+    """A file for writing that knows the size and sha256 of what went through it; raises OutputError where it fails."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], path: str) -> None:
         self._stream = stream
+        self._path = path
         self._sha256 = hashlib.sha256()
         self.size = 0
         self.closed = False
@@ -30,7 +32,8 @@ class HashingWriter:
         """Writes and hashes."""
         self._sha256.update(data)
         self.size += len(data)
-        self._stream.write(data)
+        with _output(self._path):
+            self._stream.write(data)
         return len(data)
 
     def tell(self) -> int:
@@ -39,7 +42,8 @@ class HashingWriter:
 
     def flush(self) -> None:
         """Flushes the file below."""
-        self._stream.flush()
+        with _output(self._path):
+            self._stream.flush()
 
     def close(self) -> None:
         """Leaves closing to the owner of the file below; pyarrow calls this."""
@@ -48,6 +52,17 @@ class HashingWriter:
     def sha256(self) -> str:
         """Hexadecimal sha256 of all bytes written."""
         return self._sha256.hexdigest()
+
+
+@contextmanager
+def _output(path: str) -> Iterator[None]:
+    """What fails inside, fails because of the output at ``path``, and says so."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}); make room or choose another --out, then --resume"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -82,11 +97,20 @@ class Folder:
         fs, root = self._fs_root
         return bool(fs.exists(self.path(name) if name else root))
 
+    def size(self, name: str) -> int | None:
+        """Size of a file in bytes, or None where there is none."""
+        fs, _ = self._fs_root
+        return int(fs.size(self.path(name))) if fs.isfile(self.path(name)) else None
+
     def names(self, pattern: str = "*") -> list[str]:
         """Names of files that match a glob, relative to the folder, sorted; temporary files are left out."""
-        fs, root = self._fs_root
-        found = (str(path)[len(root) + 1 :] for path in fs.glob(f"{root}/{pattern}"))
+        root = self._fs_root[1]
+        found = (path[len(root) + 1 :] for path in self._glob(pattern))
         return sorted(name for name in found if _TEMPORARY not in name)
+
+    def _glob(self, pattern: str) -> list[str]:
+        fs, root = self._fs_root
+        return [str(path) for path in fs.glob(f"{glob.escape(root)}/{pattern}")]
 
     def open(self, name: str) -> IO[bytes]:
         """Opens a file for reading; raises InputError where there is none."""
@@ -110,35 +134,37 @@ class Folder:
     def writing(self, name: str) -> Iterator[HashingWriter]:
         """A file that takes its name only when the block ends well: temporary name, fsync, rename.
 
-        Raises OutputError where the disk is full or the folder cannot be written.
+        Raises OutputError where the disk is full or the folder cannot be written. An error of the block itself passes
+        as it is.
         """
         fs, _ = self._fs_root
         final = self.path(name)
         parent, _, base = final.rpartition("/")
         temporary = f"{parent}/.{base}{_TEMPORARY}{uuid.uuid4().hex[:12]}"
         try:
-            try:
+            with _output(final):
                 fs.makedirs(parent, exist_ok=True)
-                with fs.open(temporary, "wb") as stream:
-                    yield HashingWriter(stream)
-                    stream.flush()
-                    if self.is_local:
+                stream = fs.open(temporary, "wb")
+            try:
+                sink = HashingWriter(stream, final)
+                yield sink
+                sink.flush()
+                if self.is_local:
+                    with _output(final):
                         os.fsync(stream.fileno())
+            finally:
+                with _output(final):
+                    stream.close()
+            with _output(final):
                 if self.is_local:
                     os.replace(temporary, final)
                 else:
                     fs.mv(temporary, final)
-            except BaseException:
-                self._discard(temporary)
-                raise
-        except OSError as error:
-            remedy = "make room or choose another --out, then --resume"
-            raise OutputError(f"{final}: cannot be written ({error.strerror or error}); {remedy}") from error
-
-    def _discard(self, path: str) -> None:
-        fs = self._fs_root[0]
-        if fs.exists(path):
-            fs.rm_file(path)
+        except BaseException:
+            with suppress(OSError):  # the first error is the one to tell; ``sweep`` removes what is left
+                if fs.exists(temporary):
+                    fs.rm_file(temporary)
+            raise
 
     def remove(self, name: str) -> None:
         """Removes a file or a folder with all that is in it, if it is there."""
@@ -147,9 +173,8 @@ class Folder:
 
     def sweep(self) -> None:
         """Removes the temporary files that killed processes left."""
-        fs, root = self._fs_root
-        for path in [*fs.glob(f"{root}/.*{_TEMPORARY}*"), *fs.glob(f"{root}/*/.*{_TEMPORARY}*")]:
-            fs.rm_file(path)
+        for path in [*self._glob(f".*{_TEMPORARY}*"), *self._glob(f"*/.*{_TEMPORARY}*")]:
+            self._fs_root[0].rm_file(path)
 
 
 def file_identity(path: str) -> tuple[int, str]:

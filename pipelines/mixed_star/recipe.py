@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from pipelines import console
-from pipelines.dataset import WORK, Existing, claim_output, config_hash, open_output
+from pipelines.dataset import Existing, claim_output, close_output, config_hash, open_output
 from pipelines.execution import Executor, executor
 from pipelines.job import PartitionDone, add_up, exclusion_source, identify_inputs, run_partitions, run_shards
 from pipelines.mixed_star.config import MixedStarConfig
@@ -14,12 +14,10 @@ from pipelines.mixed_star.plan import Plan, check_not_empty, make_plan
 from pipelines.mixed_star.shard import ShardContext, build_shard
 from pipelines.sources import licence_of
 from xdetr_data.manifest import (
-    MANIFEST,
     ExclusionEntry,
     InputEntry,
     Manifest,
     ShardEntry,
-    read_manifest,
     tool_version,
     write_manifest,
 )
@@ -46,11 +44,8 @@ def build_mixed_star(config: MixedStarConfig, out: Folder, *, workers: int, exis
     open_output(out, existing)
     with executor(workers) as run:
         prepared = prepare(config, run)
-        claim_output(out, prepared.digest)
-        if out.exists(MANIFEST):
-            console.say(f"{out.url}: already complete, nothing to do")
-            return read_manifest(out)
-        out.sweep()
+        if (finished := claim_output(out, prepared.digest)) is not None:
+            return finished
         tasks = partition_tasks(prepared.plan)
         context = _partition_context(prepared, out)
         partitions = run_partitions(out, tasks, prepared.digest, run, run_partition, context)
@@ -65,8 +60,7 @@ def build_mixed_star(config: MixedStarConfig, out: Folder, *, workers: int, exis
             title="building shards",
         )
     manifest = _finish(prepared, out, partitions, shards)
-    out.remove(WORK)
-    out.sweep()
+    close_output(out)
     return manifest
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from pipelines import console
-from pipelines.dataset import WORK, Existing, claim_output, config_hash, open_output
+from pipelines.dataset import Existing, claim_output, close_output, config_hash, open_output
 from pipelines.execution import Executor, executor
 from pipelines.job import PartitionDone, add_up, exclusion_source, identify_inputs, run_partitions, run_pool, run_shards
 from pipelines.pseudo_label.config import PseudoLabelConfig, label_digest
@@ -22,12 +22,10 @@ from pipelines.pseudo_label.partition import (
 from pipelines.pseudo_label.plan import Plan, check_not_empty, make_plan
 from pipelines.sources import licence_of
 from xdetr_data.manifest import (
-    MANIFEST,
     ExclusionEntry,
     InputEntry,
     Manifest,
     ShardEntry,
-    read_manifest,
     tool_version,
     write_manifest,
 )
@@ -63,11 +61,8 @@ def pseudo_label(config: PseudoLabelConfig, out: Folder, *, workers: int, gpus: 
     open_output(out, existing)
     with executor(workers) as run:
         prepared = prepare(config, run)
-        claim_output(out, prepared.digest)
-        if out.exists(MANIFEST):
-            console.say(f"{out.url}: already complete, nothing to do")
-            return read_manifest(out)
-        out.sweep()
+        if (finished := claim_output(out, prepared.digest)) is not None:
+            return finished
         plan, ground_digest = prepared.plan, prepared.ground_digest
         tasks = partition_tasks(plan)
         work = partition_context(plan, out, ground_digest)
@@ -100,8 +95,7 @@ def pseudo_label(config: PseudoLabelConfig, out: Folder, *, workers: int, gpus: 
             out, config.prefix, plan.shards, prepared.digest, run, label_shard, labels, title="choosing labels"
         )
     manifest = _finish(prepared, out, partitions, grounded, labelled)
-    out.remove(WORK)
-    out.sweep()
+    close_output(out)
     return manifest
 
 

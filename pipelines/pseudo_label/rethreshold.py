@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pipelines import console
-from pipelines.dataset import WORK, Existing, claim_output, open_output
+from pipelines.dataset import Existing, claim_output, close_output, open_output
 from pipelines.execution import executor
 from pipelines.job import run_shards
 from pipelines.pseudo_label.config import LabelOptions, label_digest
@@ -16,7 +16,7 @@ from pipelines.pseudo_label.label_shard import LabelContext, label_shard
 from pipelines.pseudo_label.recipe import RECIPE, shard_entries
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import ConfigError, InputError
-from xdetr_data.manifest import MANIFEST, Manifest, read_manifest, write_manifest
+from xdetr_data.manifest import Manifest, read_manifest, write_manifest
 from xdetr_data.shards.writer import ShardStats, read_stats, stats_name
 from xdetr_data.storage import Folder
 
@@ -41,11 +41,8 @@ def rethreshold(
     old = [_stats(dataset, earlier.prefix, one.shard) for one in earlier.shards]
     digest = label_digest(trails[0].config_hash, labels)
     open_output(out, existing)
-    claim_output(out, digest)
-    if out.exists(MANIFEST):
-        console.say(f"{out.url}: already complete, nothing to do")
-        return read_manifest(out)
-    out.sweep()
+    if (finished := claim_output(out, digest)) is not None:
+        return finished
     _copy_trail(dataset, out, earlier, trails)
     context = LabelContext(out=out, prefix=earlier.prefix, config_hash=digest, rule=rule, photos_from=dataset)
     with executor(workers) as run:
@@ -61,8 +58,7 @@ def rethreshold(
         shards=shard_entries(trails, new),
     )
     write_manifest(out, manifest)
-    out.remove(WORK)
-    out.sweep()
+    close_output(out)
     return manifest
 
 

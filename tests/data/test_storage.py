@@ -6,9 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from fsspec.implementations.local import LocalFileOpener
 
 from xdetr_data.errors import InputError, OutputError
-from xdetr_data.storage import Folder, HashingWriter, file_identity
+from xdetr_data.storage import Folder, file_identity
 
 
 @pytest.fixture(params=["path", "memory"])
@@ -69,10 +70,10 @@ def test_the_writer_knows_size_and_sha256_of_the_file(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: HashingWriter, data: bytes) -> int:
+    def full(*_: Any) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(HashingWriter, "write", full)
+    monkeypatch.setattr(LocalFileOpener, "write", full)
     with pytest.raises(OutputError, match=r"file: cannot be written \(No space left on device\); make room"):
         Folder(str(tmp_path)).write("file", b"x")
     assert list(tmp_path.iterdir()) == []
