@@ -41,12 +41,8 @@ def test_another_suffix_is_a_usage_error(dataset: TinyDataset) -> None:
 def test_an_unknown_key_is_one_line_with_the_nearest(dataset: TinyDataset) -> None:
     ended = show(dataset, "coco_00000000003")
     assert ended.code == 1
-    assert (
-        ended.stderr.splitlines()[0].endswith(
-            "has no sample 'coco_00000000003'; nearest: coco_000000000003, coco_000000000004, coco_000000000002"
-        )
-        or KEYS[2] in ended.stderr
-    )
+    assert "has no sample 'coco_00000000003'; nearest: coco_" in ended.stderr
+    assert KEYS[2] in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
 
@@ -83,7 +79,7 @@ def test_fewer_queries_give_a_shorter_picture(dataset: TinyDataset) -> None:
         show(dataset, KEYS[0], "--max-queries", count)
         with Image.open(io.BytesIO((dataset.path.parent / "x.png").read_bytes())) as picture:
             heights.append(picture.size[1])
-    assert heights[0] != heights[1]
+    assert heights[0] < heights[1]
 
 
 def test_no_query_at_all_is_a_usage_error(dataset: TinyDataset) -> None:

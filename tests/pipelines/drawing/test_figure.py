@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from matplotlib.text import Text
+from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.drawing.figure import draw_sample, photo_pixels, render
 from tests.pipelines.drawing.test_naming import photo
 from tests.strategies import grounded_images
-from xdetr_data.record import GroundedImage, ImageRef
+from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query, Region
+
+SOMEONE = Provenance(source="test")
 
 
 def words_of(sample: GroundedImage, max_queries: int = 10) -> list[str]:
@@ -74,16 +77,33 @@ def test_photos_of_any_mode_become_rgb(mode: str) -> None:
     assert photo_pixels(sink.getvalue()).shape == (30, 40, 3)
 
 
-def test_the_photo_is_on_the_picture_and_its_boxes_are_in_place() -> None:
-    sample = GroundedImage(
-        key="key",
-        image=ImageRef(file_name="a.jpg", source="coco", size_hw=(100, 100)),
-        regions=photo([], 1).regions[:0],
+def drawn(sample: GroundedImage, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(render(draw_sample(sample, pixels, max_queries=1), "png"))) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def square(*regions: Region) -> GroundedImage:
+    """A photo of 100x100 pixels whose regions one query names; drawn at x 150 to 1250, y 48 to 1148."""
+    phrases = (Phrase(spans=((0, 5),), regions=tuple(range(len(regions))), provenance=SOMEONE),) if regions else ()
+    image = ImageRef(file_name="a.jpg", source="coco", size_hw=(100, 100))
+    return GroundedImage(
+        key="key", image=image, regions=regions, queries=(Query(text="a man", group="", phrases=phrases),)
     )
+
+
+def test_the_photo_stands_upright() -> None:
     pixels = np.zeros((100, 100, 3), np.uint8)
     pixels[:50] = (250, 0, 0)
     pixels[50:] = (0, 0, 250)
-    with Image.open(io.BytesIO(render(draw_sample(sample, pixels, max_queries=1), "png"))) as picture:
-        drawn = np.asarray(picture.convert("RGB"))
-    assert tuple(drawn[300, 700]) == (250, 0, 0)
-    assert tuple(drawn[900, 700]) == (0, 0, 250)
+    picture = drawn(square(), pixels)
+    assert tuple(picture[300, 700]) == (250, 0, 0)
+    assert tuple(picture[900, 700]) == (0, 0, 250)
+
+
+def test_a_box_is_drawn_where_its_object_is() -> None:
+    black = np.zeros((100, 100, 3), np.uint8)
+    picture = drawn(square(Region(box_xyxy=(20.0, 40.0, 80.0, 90.0), provenance=SOMEONE)), black)
+    photo_part = picture[60:1140, 160:1240]
+    rows, columns = np.nonzero((photo_part == (0xD6, 0x27, 0x28)).all(axis=2))
+    found = [160 + columns.min(), 60 + rows.min(), 160 + columns.max(), 60 + rows.max()]
+    assert found == pytest.approx([150 + 11 * 20, 48 + 11 * 40, 150 + 11 * 80, 48 + 11 * 90], abs=4)
