@@ -111,6 +111,8 @@ _AFTER = {
 
 
 _FUNCTION = _WORDS["function"]
+#: Begin a noun phrase, so that what follows is not the whole of one.
+DETERMINERS = _WORDS["opens"] | _WORDS["possessive"]
 _BEFORE_LENGTH = _FUNCTION - _ATTRIBUTIVE | _WORDS["inside"]
 _NUMBER_WORDS = _WORDS["opens"] - _ATTRIBUTIVE
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pipelines.mixed_star.config import MixedStarConfig
 from pipelines.outcome import Outcome
 from xdetr_data.boxed import BoxedQuery, LooseBox
-from xdetr_data.boxes import Box, overlapping_pairs_xyxy, xywh_to_xyxy
+from xdetr_data.boxes import Box, xywh_to_xyxy
 from xdetr_data.readers import coco
 from xdetr_data.readers.json_stream import Unreadable
 from xdetr_data.readers.mdetr import MdetrAnnotation, MdetrParagraph, parse_annotations, parse_paragraph
 from xdetr_data.record import GroundedImage, ImageRef, Rejected
+from xdetr_data.shared_boxes import hulls_of_overlapping
 from xdetr_data.spans import Span, check_spans, join_spans
 from xdetr_data.stages.check_boxes import check_box
 from xdetr_data.stages.form_queries import PlacedAnnotation, form_queries
@@ -154,7 +155,8 @@ def _paragraph_queries(
             if place[0] != "bad-span":
                 spans.append(join_spans(annotation.tokens_positive, paragraph.caption))
     group = f"{element.label}#{paragraph.id}"
-    sentences = _sentences(key, group, paragraph, spans + _same_expression(placed, boxes), config, outcome)
+    together = hulls_of_overlapping([one.spans for _, one in placed], boxes, PACKING_IOU)
+    sentences = _sentences(key, group, paragraph, (spans, together), config, outcome)
     queries, homeless = form_queries(
         paragraph.caption, sentences, [one for _, one in placed], group=group, source=element.label
     )
@@ -165,15 +167,6 @@ def _paragraph_queries(
     outcome.use("paragraph")
     outcome.use("annotation", len(placed) - len(homeless))
     return queries
-
-
-def _same_expression(
-    placed: Sequence[tuple[Element, PlacedAnnotation]], boxes_xyxy: Sequence[Box]
-) -> list[tuple[Span, ...]]:
-    """Spans that no boundary lies across: MDETR packs only expressions whose boxes overlap by at most 0.5 (IoU)."""
-    pairs = overlapping_pairs_xyxy(boxes_xyxy, PACKING_IOU)
-    hulls = (placed[i][1].spans + placed[j][1].spans for i, j in pairs)
-    return [((min(begin for begin, _ in spans), max(end for _, end in spans)),) for spans in hulls]
 
 
 def _paragraph_problem(paragraph: MdetrParagraph | Unreadable, size_hw: tuple[int, int]) -> tuple[str, str] | None:
@@ -213,14 +206,18 @@ def _sentences(
     key: str,
     group: str,
     paragraph: MdetrParagraph,
-    spans: list[tuple[Span, ...]],
+    evidence: tuple[list[tuple[Span, ...]], list[Span]],
     config: MixedStarConfig,
     outcome: MixedOutcome,
 ) -> tuple[Span, ...]:
+    """The paragraph's queries; ``evidence`` is the annotations' spans and those that no boundary lies across."""
     caption = paragraph.caption
     if not (config.split_paragraphs and paragraph.is_packed):
         return ((0, len(caption)),)
-    split = split_paragraph(caption, annotation_spans=spans, negative_spans=paragraph.tokens_negative)
+    spans, together = evidence
+    split = split_paragraph(
+        caption, annotation_spans=spans, negative_spans=paragraph.tokens_negative, together=together
+    )
     if split.ambiguous:
         ends = {end for _, end in split.sentences}
         outcome.note("ambiguous-cuts", len(split.ambiguous))
