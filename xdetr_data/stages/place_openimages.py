@@ -132,6 +132,7 @@ def place_boxes(
                 is_crowd=row["IsGroupOf"] == 1,
                 source=source,
                 annotation_id=annotation_id,
+                input_ref=f"{source}#{annotation_id}",
                 detail=_detail(row, names),
             )
         )
