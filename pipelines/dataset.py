@@ -37,9 +37,7 @@ def open_output(out: Folder, existing: Existing) -> None:
     found = _content(out)
     if found == OTHER_FILES:
         raise OutputError(f"{out.url}: {OTHER_FILES}; choose another --out")
-    if existing == "overwrite":
-        _clear(out)
-    elif existing == "refuse" and found is not None:
+    if existing == "refuse" and found is not None:
         raise OutputError(f"{out.url}: {found}; say --resume or --overwrite, or choose another --out")
 
 
@@ -65,11 +63,14 @@ def _clear(out: Folder) -> None:
     close_output(out)
 
 
-def claim_output(out: Folder, digest: str) -> Manifest | None:
+def claim_output(out: Folder, digest: str, existing: Existing) -> Manifest | None:
     """Marks the folder as this configuration's, or returns the manifest where its dataset is finished already.
 
+    Call it when all that can be wrong with the inputs is known: an earlier dataset is removed here, where so wanted.
     Raises OutputError where it is another configuration's. A finished dataset of which files are gone is unfinished.
     """
+    if existing == "overwrite":
+        _clear(out)
     manifest = _manifest(out)
     found = _claimed_by(out) if manifest is None else manifest.config_hash
     if found is not None and found != digest:

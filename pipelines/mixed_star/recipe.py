@@ -44,7 +44,7 @@ def build_mixed_star(config: MixedStarConfig, out: Folder, *, workers: int, exis
     open_output(out, existing)
     with executor(workers) as run:
         prepared = prepare(config, run)
-        if (finished := claim_output(out, prepared.digest)) is not None:
+        if (finished := claim_output(out, prepared.digest, existing)) is not None:
             return finished
         tasks = partition_tasks(prepared.plan)
         context = _partition_context(prepared, out)

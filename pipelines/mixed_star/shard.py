@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -132,7 +133,7 @@ def _photos(context: ShardContext, shard: int) -> Iterator[tuple[int, PhotoEleme
     table = read_spills(context.out, context.spills, shard).combine_chunks()
     photo, file, kind, row = (table[name].to_numpy() for name in ("photo", "file", "kind", "row"))
     begins = np.flatnonzero(np.diff(photo, prepend=-1)).tolist()
-    for begin, end in zip(begins, [*begins[1:], len(photo)], strict=True):
+    for begin, end in pairwise([*begins, len(photo)]):
         inputs = PhotoElements()
         lists = {PARAGRAPHS: inputs.paragraphs, ANNOTATIONS: inputs.annotations, BOXES: inputs.boxes}
         rows = zip(

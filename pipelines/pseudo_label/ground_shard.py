@@ -7,11 +7,11 @@ thresholds later.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from xdetr_data.stages.trace_agreement import TraceClock, trace_agreement
 
 from pipelines.pseudo_label.config import PseudoLabelConfig
 from pipelines.pseudo_label.grounding import Clock, Grounded, Grounder, Job, Phrase, ground
@@ -45,6 +45,7 @@ from xdetr_data.shards.writer import (
 from xdetr_data.stages.ground_phrases import PhraseCandidates
 from xdetr_data.stages.noun_phrases import NarrativeSentence, NounPhrases
 from xdetr_data.stages.place_openimages import BadBox, place_boxes
+from xdetr_data.stages.trace_agreement import TraceClock, trace_agreement
 from xdetr_data.storage import Folder
 
 GROUND_PREFIX = "grounded/photos"
@@ -311,7 +312,7 @@ def _read_shard(context: GroundContext, shard: int) -> list[_Photo]:
     boxes = read_spills(context.out, context.box_spills, shard, BOX_SPILL_SCHEMA).combine_chunks()
     owner = boxes["photo"].to_numpy()
     begins = np.flatnonzero(np.diff(owner, prepend=-1)).tolist()
-    for begin, end in zip(begins, [*begins[1:], len(owner)], strict=True):
+    for begin, end in pairwise([*begins, len(owner)]):
         photos[int(owner[begin])].boxes = boxes.slice(begin, end - begin)
     return [photos[row] for row in sorted(photos)]
 

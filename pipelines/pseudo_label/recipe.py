@@ -61,7 +61,7 @@ def pseudo_label(config: PseudoLabelConfig, out: Folder, *, workers: int, gpus: 
     open_output(out, existing)
     with executor(workers) as run:
         prepared = prepare(config, run)
-        if (finished := claim_output(out, prepared.digest)) is not None:
+        if (finished := claim_output(out, prepared.digest, existing)) is not None:
             return finished
         plan, ground_digest = prepared.plan, prepared.ground_digest
         tasks = partition_tasks(plan)

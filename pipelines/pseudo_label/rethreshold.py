@@ -41,7 +41,7 @@ def rethreshold(
     old = [_stats(dataset, earlier.prefix, one.shard) for one in earlier.shards]
     digest = label_digest(trails[0].config_hash, labels)
     open_output(out, existing)
-    if (finished := claim_output(out, digest)) is not None:
+    if (finished := claim_output(out, digest, existing)) is not None:
         return finished
     _copy_trail(dataset, out, earlier, trails)
     context = LabelContext(out=out, prefix=earlier.prefix, config_hash=digest, rule=rule, photos_from=dataset)
