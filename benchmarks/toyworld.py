@@ -79,10 +79,11 @@ def print_recovery(world: Path, truths: list[PhotoTruth]) -> None:
         marks = {mark.end() for mark in re.finditer(r"[.?] ", image["caption"])}
         result.update(paragraphs=1, exact=cuts == true, exact_at_every_mark=marks == true)
         result.update(cuts=len(true), found=len(true & cuts), false=len(cuts - true))
+    paragraphs = result["paragraphs"]
     print(
-        f"\n{result['paragraphs']:,} paragraphs of {_MIXED}: "
-        f"{result['exact'] / result['paragraphs']:.2%} split exactly (at every mark: {result['exact_at_every_mark'] / result['paragraphs']:.1%}); {result['found']:,} of "
-        f"{result['cuts']:,} cuts found, {result['false']} false"
+        f"\n{paragraphs:,} paragraphs of {_MIXED}: {result['exact'] / paragraphs:.2%} split exactly (at every mark: "
+        f"{result['exact_at_every_mark'] / paragraphs:.1%}); {result['found']:,} of {result['cuts']:,} cuts found, "
+        f"{result['false']} false"
     )
 
 

@@ -77,7 +77,7 @@ def write_toyworld(
         photos: a photo is the same in every world of the same seed that is large enough to have it.
         seed: of the world.
         workers: processes; 0 and 1 stay in this one.
-        overwrite: replace what is there.
+        overwrite: replace a toy world that is there; anything else is never touched.
         progress: told the number of photos drawn since it was last told.
 
     Raises:
@@ -87,8 +87,7 @@ def write_toyworld(
     if photos < 1 or workers < 0 or seed < 0:
         raise ConfigError(f"photos must be at least 1, workers and seed at least 0; got {photos}, {workers}, {seed}")
     target = Path(out)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())) and not overwrite:
-        raise OutputError(f"{target}: there is something already; choose another folder or give --overwrite")
+    _check_free(target, overwrite)
     partial = target.with_name(target.name + ".partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -102,6 +101,16 @@ def write_toyworld(
     except OSError as error:
         raise OutputError(f"{target}: cannot be written ({error})") from error
     return summary
+
+
+def _check_free(target: Path, overwrite: bool) -> None:
+    """Raises OutputError where the folder holds something that may not be replaced."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not (target / MARKER).is_file():
+        raise OutputError(f"{target}: holds something that is no toy world; choose another folder or empty it yourself")
+    if not overwrite:
+        raise OutputError(f"{target}: there is a toy world already; choose another folder or give --overwrite")
 
 
 def _draw(folder: Path, photos: int, seed: int, workers: int, progress: Callable[[int], None]) -> Counter[str]:
