@@ -41,6 +41,13 @@ def apply_config_file(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
+def check_share(value: float) -> float:
+    """Hands on a share; raises typer.BadParameter for what is none."""
+    if not 0 <= value <= 1:
+        raise typer.BadParameter(f"{value} must be between 0 and 1")
+    return value
+
+
 Out = Annotated[str, typer.Option(help="Output folder: a path or any fsspec address (s3://…).")]
 Workers = Annotated[
     int,
@@ -67,7 +74,11 @@ Exclude = Annotated[
 ]
 ShardBytes = Annotated[str, typer.Option(help="About how large a shard may become, as in 512MB or 1GiB.")]
 MaxErrorRate = Annotated[
-    float, typer.Option(help="Share of photos lost to errors above which the run, though done, ends with code 3.")
+    float,
+    typer.Option(
+        help="Share of photos lost to errors above which the run, though done, ends with code 3.",
+        callback=check_share,
+    ),
 ]
 Config = Annotated[
     Path | None,
