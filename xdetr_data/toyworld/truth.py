@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 
 from xdetr_data.spans import Span
+from xdetr_data.toyworld.filling import Kind
 from xdetr_data.toyworld.homes import Collection, Split
-from xdetr_data.toyworld.speech import Kind, Mention
+from xdetr_data.toyworld.speech import Mention
 from xdetr_data.toyworld.view import IntBox, Seen
 
 
