@@ -17,6 +17,6 @@
 
 A photo lives in one collection, which may feed several files, as in life (``homes``). Photo i is a function of
 (seed, i). How it is made: ``vocabulary`` and ``templates`` are the tables of what exists and what is said; ``scene``
-and ``render`` draw; ``view``, ``relations``, ``wording``, ``filling`` and ``speech`` speak; ``formats`` write; ``world``
-runs it.
+and ``render`` draw; ``view``, ``relations``, ``wording``, ``filling`` and ``speech`` speak; ``formats`` write;
+``world`` runs it.
 """
