@@ -1,0 +1,329 @@
+"""The same bytes whatever the number of workers, however the inputs are packed, and after any number of kills."""
+
+import contextlib
+import gzip
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.middling import write_middling
+from tests.pipelines.tiny import COCO, MDETR, Ended, World, files_of, manifest_of, run_cli, usual_args
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
+    (folder / "args.json").write_text(json.dumps(write_middling(folder)))
+    return folder
+
+
+def args_of(inputs: Path, out: Path, workers: int) -> list[str]:
+    return [*json.loads((inputs / "args.json").read_text()), f"--out={out}", f"--workers={workers}"]
+
+
+@pytest.fixture(scope="module")
+def whole(inputs: Path) -> dict[str, bytes]:
+    """The files of an uninterrupted build in one process."""
+    assert run_cli(*args_of(inputs, inputs / "whole", 0)).code == 0
+    manifest = manifest_of(inputs / "whole")
+    assert len(manifest.shards) > 5
+    assert manifest.rows == 476
+    return files_of(inputs / "whole")
+
+
+def differing(files: dict[str, bytes], others: dict[str, bytes]) -> list[str]:
+    """Names of files that only one side has, or that differ."""
+    return sorted(name for name in files.keys() | others.keys() if files.get(name) != others.get(name))
+
+
+def test_two_workers_write_the_same_bytes_as_one_process(
+    inputs: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    ended = run_cli(*args_of(inputs, tmp_path / "out", 2))
+    assert ended.code == 0, ended.stderr
+    assert differing(files_of(tmp_path / "out"), whole) == []
+
+
+def test_one_worker_writes_the_same_bytes_from_paths_relative_to_the_current_folder(
+    inputs: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(inputs)
+    args = [arg.replace(f"{inputs}/", "") for arg in args_of(inputs, inputs / "near", 1)]
+    assert not any(str(inputs) in arg for arg in args)
+    ended = run_cli(*args)
+    assert ended.code == 0, ended.stderr
+    naming_paths = ["manifest.json", "rejects/plan.parquet"]
+    assert differing(files_of(inputs / "near"), whole) == naming_paths
+    shutil.rmtree(inputs / "near")
+
+
+def test_gzip_inputs_make_the_same_bytes_but_for_what_names_them(
+    inputs: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    for name in (MDETR, COCO):
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress((inputs / name).read_bytes()))
+    ended = run_cli(*[_packed(arg, inputs, tmp_path) for arg in args_of(inputs, tmp_path / "out", 0)])
+    assert ended.code == 0, ended.stderr
+    made = files_of(tmp_path / "out")
+    differ = differing(made, whole)
+    assert all(name == "manifest.json" or name.endswith(".stats.json") for name in differ), differ
+    assert _without_inputs(made) == _without_inputs(whole)
+
+
+def _packed(arg: str, inputs: Path, packed: Path) -> str:
+    for name in (MDETR, COCO):
+        if arg.endswith(str(inputs / name)):
+            return arg.replace(str(inputs / name), f"{packed / name}.gz")
+    return arg
+
+
+def _without_inputs(files: dict[str, bytes]) -> dict[str, object]:
+    """Files with what names the inputs taken out of their JSON."""
+    result: dict[str, object] = {}
+    for name, data in files.items():
+        if name.endswith(".json"):
+            values = json.loads(data)
+            result[name] = {key: values[key] for key in values.keys() - {"inputs", "config", "config_hash"}}
+        else:
+            result[name] = data
+    return result
+
+
+def test_another_seed_puts_photos_into_other_shards_and_loses_none(
+    inputs: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    assert run_cli(*args_of(inputs, tmp_path / "out", 0), "--seed=1").code == 0
+    first, second = manifest_of(inputs / "whole"), manifest_of(tmp_path / "out")
+    assert first.accounting == second.accounting
+    assert [shard.rows for shard in first.shards] != [shard.rows for shard in second.shards]
+
+
+# --- kills ------------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def running(args: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """The command as a process group of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.cli", *args],
+        cwd=ROOT,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def kill_and_resume(args: list[str], out: Path, moments_s: list[float], check: Callable[[], None]) -> list[str]:
+    """Kills the command at each moment after its first word, and resumes it; where it ends first, starts afresh.
+
+    Returns the phase in which each kill came: the last line that was printed.
+    """
+    phases = []
+    for moment_s in moments_s:
+        with running([*args, "--resume"]) as process:
+            assert process.stderr is not None
+            os.set_blocking(process.stderr.fileno(), False)
+            said = _read_until_it_speaks(process)
+            deadline = time.monotonic() + moment_s
+            while time.monotonic() < deadline and process.poll() is None:
+                time.sleep(0.005)
+            alive = process.poll() is None
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            said += process.stderr.read() or b""
+        if alive:
+            phases.append(said.decode().strip().splitlines()[-1])
+        else:
+            assert process.returncode == 0, said.decode()
+            check()
+            shutil.rmtree(out)
+    with running([*args, "--resume"]) as process:
+        _, said = process.communicate()
+        assert process.returncode == 0, said.decode()
+    check()
+    return phases
+
+
+def _read_until_it_speaks(process: "subprocess.Popen[bytes]") -> bytes:
+    assert process.stderr is not None
+    while process.poll() is None:
+        if said := process.stderr.read():
+            return bytes(said)
+        time.sleep(0.005)
+    return b""
+
+
+def moments(count: int, longest_s: float) -> list[float]:
+    rng = random.Random(20)
+    return [rng.uniform(0, longest_s) for _ in range(count)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_build_that_is_killed_three_times_ends_as_if_it_never_was(
+    workers: int, inputs: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+
+    def check() -> None:
+        assert differing(files_of(out), whole) == []
+
+    kill_and_resume(args_of(inputs, out, workers), out, moments(3, 2.0), check)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_build_that_is_killed_twenty_times_ends_as_if_it_never_was(
+    workers: int, inputs: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+
+    def check() -> None:
+        assert differing(files_of(out), whole) == []
+
+    phases: list[str] = []
+    while len(phases) < 20:
+        phases += kill_and_resume(args_of(inputs, out, workers), out, moments(20, 2.5), check)
+        shutil.rmtree(out)
+    print(sorted(set(phases)))
+    assert len(set(phases)) >= 3
+
+
+# --- a kill at every single step of a tiny build ------------------------------------------------------------------------
+
+
+def killed_at(step: int, args: list[str]) -> bool:
+    """Runs the command in a child that dies at its n-th step on the disk; whether it died before its end."""
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            _die_at(step)
+            run_cli(*args)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def _die_at(step: int) -> None:
+    import builtins
+
+    import fsspec.implementations.local as local
+
+    done = 0
+
+    def counting(real: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*args: object, **kwargs: object) -> object:
+            nonlocal done
+            if done == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            done += 1
+            return real(*args, **kwargs)
+
+        return wrapped
+
+    for name in ("fsync", "replace", "makedirs", "unlink", "remove", "rmdir"):
+        setattr(os, name, counting(getattr(os, name)))
+    builtins.open = counting(builtins.open)  # type: ignore[assignment]
+    local.LocalFileOpener.write = counting(local.LocalFileOpener.write)  # type: ignore[method-assign]
+    local.LocalFileOpener.close = counting(local.LocalFileOpener.close)  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+def steps_until_it_lives(args: list[str], stride: int) -> Iterator[int]:
+    """Kills the command at one step after the other, until it ends before the next."""
+    step = 0
+    while killed_at(step, args):
+        yield step
+        step += stride
+
+
+@pytest.mark.usefixtures("quick_disk")
+def test_a_kill_at_any_step_leaves_what_resume_completes(tmp_path: Path) -> None:
+    World().write(tmp_path)
+    args, out = usual_args(tmp_path), tmp_path / "out"
+    assert run_cli(*args).code == 0
+    clean = files_of(out)
+    shutil.rmtree(out)
+    count = 0
+    for _ in steps_until_it_lives(args, 1):
+        ended = run_cli(*args, "--resume")
+        assert ended.code == 0, ended.stderr
+        assert differing(files_of(out), clean) == []
+        shutil.rmtree(out)
+        count += 1
+    assert count > 60
+
+
+@pytest.mark.usefixtures("quick_disk")
+def test_a_kill_at_any_step_leaves_what_overwrite_replaces(tmp_path: Path) -> None:
+    World().write(tmp_path)
+    args, out = usual_args(tmp_path), tmp_path / "out"
+    assert run_cli(*args).code == 0
+    clean = files_of(out)
+    count = 0
+    for _ in steps_until_it_lives([*args, "--overwrite"], 2):
+        ended = run_cli(*args, "--overwrite")
+        assert ended.code == 0, ended.stderr
+        assert differing(files_of(out), clean) == []
+        assert run_cli(*args, "--overwrite", "--limit=1", "--shard-bytes=3kB").code == 0  # another dataset to replace
+        count += 1
+    assert count > 40
+
+
+@pytest.mark.usefixtures("quick_disk")
+def test_a_kill_while_overwriting_never_mixes_two_datasets(tmp_path: Path) -> None:
+    World().write(tmp_path)
+    args, out = usual_args(tmp_path), tmp_path / "out"
+    assert run_cli(*args, "--limit=1", "--shard-bytes=3kB").code == 0
+    other = files_of(out)
+    shutil.rmtree(out)
+    assert run_cli(*args).code == 0
+    clean = files_of(out)
+    for _ in steps_until_it_lives([*args, "--overwrite", "--limit=1", "--shard-bytes=3kB"], 3):
+        kept, begun = run_cli(*args, "--resume"), None
+        if kept.code == 1:
+            assert "another configuration" in kept.errors[0]
+            begun = run_cli(*args, "--resume", "--limit=1", "--shard-bytes=3kB")
+        if begun is not None and begun.code == 0:
+            assert differing(files_of(out), other) == []
+        elif begun is None:
+            assert differing(files_of(out), clean) == []
+        assert run_cli(*args, "--overwrite").code == 0
+        assert differing(files_of(out), clean) == []
+
+
+@pytest.mark.usefixtures("quick_disk")
+def test_a_kill_before_anything_was_written_leaves_a_folder_that_needs_no_flag(tmp_path: Path) -> None:
+    World().write(tmp_path)
+    args = usual_args(tmp_path)
+    for step in range(400):
+        assert killed_at(step, args)
+        if (tmp_path / "out" / "_work" / "run.json").exists():
+            break
+        ended: Ended = run_cli(*args)
+        assert ended.code == 0, ended.stderr
+        shutil.rmtree(tmp_path / "out")
+    else:
+        pytest.fail("the run never wrote its claim")
