@@ -64,6 +64,11 @@ def test_both_column_sets_and_any_order_of_columns_read_the_same():
     assert plain.table == clicked.table == turned.table
 
 
+def test_an_empty_flag_is_an_unknown_flag():
+    (row,) = parse(ROW.replace("-1", "")).table.to_pylist()
+    assert row["IsDepiction"] == -1
+
+
 def test_missing_flag_columns_are_unknown_flags():
     rows = parse("a,/m/1,0.1,0.2,0.3,0.4", columns=["ImageID", "LabelName", *COORDINATES])
     assert rows.table.schema == BOX_SCHEMA

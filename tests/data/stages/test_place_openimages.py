@@ -65,7 +65,7 @@ def test_a_label_without_a_name_stands_for_itself():
         ({"XMin": 0.6}, "reversed-box"),
         ({"YMin": 0.41}, "reversed-box"),
         ({"XMin": 0.5}, "degenerate-box"),
-        ({"XMin": 1.0, "XMax": 1.0000009}, "degenerate-box"),
+        ({"XMin": -0.000001, "XMax": 0.0}, "degenerate-box"),
         ({"IsGroupOf": 1}, "group-of-box"),
         ({"IsInside": 1}, "inside-box"),
         ({"IsGroupOf": 1, "XMin": None}, "missing-coordinate"),
