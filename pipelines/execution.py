@@ -5,6 +5,7 @@
 other tasks have finished stays for ``--resume``.
 """
 
+import functools
 import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -104,12 +105,14 @@ def _ray(workers: int) -> Iterator[Any]:
 
 
 class _PoolWorker:
-    """A process of a pool: what it loads, it loads once."""
+    """A process of a pool: what it loads, it loads once, when its first item comes."""
 
-    def __init__(self, make: Callable[[Any], Callable[[Any], Any]], context: Any) -> None:
-        self._work = make(context)
+    def __init__(self) -> None:
+        self._work: Callable[[Any], Any] | None = None
 
-    def work(self, item: Any) -> Any:
+    def work(self, make: Callable[[Any], Callable[[Any], Any]], context: Any, item: Any) -> Any:
+        if self._work is None:
+            self._work = make(context)
         return self._work(item)
 
 
@@ -131,8 +134,9 @@ class _OnRay:
     ) -> Iterator[Any]:
         actor = self._ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=3, max_task_retries=3)(_PoolWorker)
         shared = self._ray.put(context)
-        actors = [actor.remote(make, shared) for _ in range(min(gpus or self._workers, len(items)))]
-        yield from self._run([one.work.remote for one in actors], items)
+        actors = [actor.remote() for _ in range(min(gpus or self._workers, len(items)))]
+        slots = [functools.partial(one.work.remote, make, shared) for one in actors]
+        yield from self._run(slots, items)
 
     def _run(self, slots: Sequence[Callable[[Any], Any]], items: Sequence[Any]) -> Iterator[Any]:
         """Keeps every slot busy with one item at a time."""

@@ -43,7 +43,11 @@ class ShardEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the dataset was made from, how, and what became of every input element."""
+    """What the dataset was made from, how, and what became of every input element.
+
+    ``trail`` are the shards of the audit trail that labels were chosen from, where a model gave candidates;
+    ``trail_prefix`` is what their names begin with.
+    """
 
     schema: int
     recipe: str
@@ -59,6 +63,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     shards: list[ShardEntry]
     rejects: list[FileEntry]
+    trail_prefix: str = ""
+    trail: list[ShardEntry] = []
 
 
 def tool_version() -> str:

@@ -14,6 +14,7 @@ def load_grounder(
 ) -> Grounder:
     """Loads a checkpoint directory or hub model; raises ConfigError in one line where there is none that can ground."""
     import torch
+    from transformers.utils import logging
 
     from xdetr_model.checkpoint import checkpoint_directory
     from xdetr_model.configuration import XDetrConfig
@@ -22,6 +23,8 @@ def load_grounder(
     from xdetr_model.xdetr_grounder import XDetrGrounder
 
     torch.set_num_threads(MODEL_THREADS)
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         directory = checkpoint_directory(name)
         kind = json.loads((directory / "config.json").read_text())["model_type"]

@@ -88,6 +88,7 @@ def pseudo_label(config: PseudoLabelConfig, out: Folder, *, workers: int, gpus: 
             gpus=gpus,
             title="grounding",
         )
+        _say_speed(grounded)
         labels = LabelContext(
             out=out, prefix=config.prefix, config_hash=prepared.digest, rule=config.labels.rule(), photos_from=None
         )
@@ -142,6 +143,16 @@ def _models(config: PseudoLabelConfig) -> dict[str, str]:
     return {"language": nouns.fingerprint, "grounder": grounder.fingerprint()}
 
 
+def _say_speed(grounded: list[ShardStats]) -> None:
+    """How fast the model was, and how long it waited for photos; each shard's own figures are in its stats.json."""
+    seconds = sum(one.seconds for one in grounded)
+    if seconds:
+        photos = sum((one.photos_per_second or 0.0) * one.seconds for one in grounded)
+        waiting = sum((one.waiting_share or 0.0) * one.seconds for one in grounded)
+        share = f"{waiting / seconds:.1%} of the time waiting for photos"
+        console.say(f"grounding: {photos / seconds:.1f} photos a second and process, {share}")
+
+
 def _finish(
     prepared: Prepared,
     out: Folder,
@@ -165,19 +176,18 @@ def _finish(
         exclusions=ledger_entries(prepared),
         accounting=accounting,
         rows=sum(one.rows for one in labelled),
-        shards=shard_entries(grounded, labelled),
+        shards=shard_entries(labelled),
         rejects=[plan_rejects, *(one.rejects for one in partitions)],
+        trail_prefix=GROUND_PREFIX,
+        trail=shard_entries(grounded),
     )
     write_manifest(out, manifest)
     return manifest
 
 
-def shard_entries(grounded: list[ShardStats], labelled: list[ShardStats]) -> list[ShardEntry]:
-    """The shards' files: labels and photos, and the audit trail that they were chosen from."""
-    return [
-        ShardEntry(shard=one.shard, rows=one.rows, files=[*one.files, *trail.files])
-        for one, trail in zip(labelled, grounded, strict=True)
-    ]
+def shard_entries(shards: list[ShardStats]) -> list[ShardEntry]:
+    """Done-markers as the manifest's entries."""
+    return [ShardEntry(shard=one.shard, rows=one.rows, files=one.files) for one in shards]
 
 
 def ledger_entries(prepared: Prepared) -> list[ExclusionEntry]:

@@ -55,7 +55,7 @@ def rethreshold(
         config_hash=digest,
         accounting=_account(earlier, old, new),
         rows=sum(one.rows for one in new),
-        shards=shard_entries(trails, new),
+        shards=shard_entries(new),
     )
     write_manifest(out, manifest)
     close_output(out)

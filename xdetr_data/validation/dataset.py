@@ -15,7 +15,7 @@ from xdetr_data.photos import unsafe_file_name
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.writer import shard_name
 from xdetr_data.storage import Folder
-from xdetr_data.validation.files import all_files, check_files, check_rejects, check_strays
+from xdetr_data.validation.files import all_files, check_files, check_rejects, check_strays, trail_files
 from xdetr_data.validation.shard import ShardContext, ShardReport, check_shard
 from xdetr_data.validation.violation import BUILD_AGAIN, COPY_AGAIN, Violation, violation
 
@@ -71,7 +71,7 @@ def _unsafe(manifest: Manifest) -> str | None:
 def validate_dataset(folder: Folder, manifest: Manifest, run: Run, advance: Callable[[int], None]) -> Report:
     """Checks everything. ``run(task, context, items)`` runs tasks; ``advance`` is told the bytes that are done."""
     violations = [*_check_manifest(manifest), *check_strays(folder, manifest)]
-    violations += check_files(folder, manifest.rejects, known={})
+    violations += check_files(folder, [*manifest.rejects, *trail_files(manifest)], known={})
     tally, problems = _check_accounting(manifest)
     violations += problems
     violations += check_rejects(folder, manifest, tally)

@@ -79,6 +79,7 @@ def check_strays(folder: Folder, manifest: Manifest) -> list[Violation]:
     """Files that look like part of the dataset, and would be read with it by a glob, but are none of it."""
     own = {MANIFEST, *(one.name for one in all_files(manifest))}
     own |= {stats_name(manifest.prefix, entry.shard) for entry in manifest.shards}
+    own |= {stats_name(manifest.trail_prefix, entry.shard) for entry in manifest.trail}
     names = [name for depth in _DEPTHS for name in folder.names(depth)]
     strays = [
         violation(name, "stray-file", "is not named in the manifest", remedy=DELETE)
@@ -90,9 +91,15 @@ def check_strays(folder: Folder, manifest: Manifest) -> list[Violation]:
     return strays
 
 
+def trail_files(manifest: Manifest) -> list[FileEntry]:
+    """The files of the audit trail, without their done-markers."""
+    return [one for entry in manifest.trail for one in entry.files]
+
+
 def all_files(manifest: Manifest) -> list[FileEntry]:
-    """The files that a manifest names: of its shards, and the rejects."""
-    return [*(one for entry in manifest.shards for one in entry.files), *manifest.rejects]
+    """The files that a manifest names: of its shards, of the audit trail, and the rejects."""
+    entries = [*manifest.shards, *manifest.trail]
+    return [*(one for entry in entries for one in entry.files), *manifest.rejects]
 
 
 def check_rejects(folder: Folder, manifest: Manifest, tally: Tally) -> list[Violation]:
