@@ -20,6 +20,7 @@ from xdetr_data.errors import InputError
 from xdetr_data.record import GroundedImage
 from xdetr_data.schema import SAMPLE_ARROW_SCHEMA, from_json, to_json
 from xdetr_data.shards import tar_stream
+from xdetr_data.validation import labels
 from xdetr_data.validation.dataset import Report, load_manifest, validate_dataset
 from xdetr_data.validation.labels import check_labels, first_difference
 from xdetr_data.validation.violation import MAX_CHARS, Violation, violation
@@ -568,6 +569,13 @@ def test_labels_as_written_pass_without_the_slow_library(record: GroundedImage) 
 def test_labels_written_by_other_tools_pass_too(record: GroundedImage) -> None:
     data = json.dumps(json.loads(to_json(record)), indent=2, sort_keys=True).encode()
     assert check_labels(data) == (record, [])
+
+
+def test_only_labels_that_another_tool_wrote_are_shown_to_the_slow_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "_schema_breaches", lambda raw: [labels.Breach("json-schema", raw["key"])])
+    data = to_json(sample(KEYS[0]).record)
+    assert check_labels(data) == (sample(KEYS[0]).record, [])
+    assert check_labels(data + b" ") == (None, [labels.Breach("json-schema", KEYS[0])])
 
 
 @given(grounded_images(), st.data())
