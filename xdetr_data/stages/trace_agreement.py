@@ -10,7 +10,7 @@ of two shares, each of which alone is fooled:
 Their harmonic mean is high only where path and box are about the same place, which is how annotators were told to
 speak: move the mouse over the object while naming it (Pont-Tuset et al., *Connecting Vision and Language with Localized
 Narratives*, sec. 3.1). Intersection over union of extent and box was tried and is worse, since a stretch also holds the
-way to the object and from it, which blows the extent up but counts little in time (docs/benchmarks/openimages.md).
+way to the object and from it, which blows the extent up but counts little in time (docs/benchmarks/trace.md).
 
 The mouse leads or lags the voice by some tenths of a second, so the stretch is longer than the words at both ends, and
 what lies further from the words counts less. A resting mouse sends no points, so a point counts as long as it was held.
@@ -175,24 +175,38 @@ def trace_agreement(
         ``B`` numbers in [0, 1]; None for each where there is no evidence, and for a box without area.
     """
     boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
-    weights = _weights(clock.held_s, clock.windows_s(spans), lead_s, lag_s)
-    total = weights.sum()
-    if total <= 0:
-        return [None] * len(boxes)
+    result: list[float | None] = [None] * len(boxes)
+    path = pointed_path(clock, spans, lead_s=lead_s, lag_s=lag_s)
+    if path is None:
+        return result
     height, width = size_hw
     norm = boxes / np.array([width, height, width, height], dtype=np.float64)
-    sides = norm[:, 2:] - norm[:, :2]
-    able = np.isfinite(norm).all(axis=1) & (sides > 0).all(axis=1)
-    norm, sides = norm[able], sides[able]
-    seen = weights > 0
-    inside = _inside(clock.xy_norm[seen], weights[seen] / total, norm, sides)
-    coverage = _coverage(_extent(clock.xy_norm[seen], weights[seen] / total), norm, sides)
+    able = np.isfinite(norm).all(axis=1) & (norm[:, :2] < norm[:, 2:]).all(axis=1)
+    inside, coverage = inside_share(path, norm[able]), coverage_share(path, norm[able])
     both = inside + coverage
     scores = np.divide(2 * inside * coverage, both, out=np.zeros_like(both), where=both > 0)
-    result: list[float | None] = [None] * len(boxes)
     for position, score in zip(np.flatnonzero(able).tolist(), np.clip(scores, 0.0, 1.0).tolist(), strict=True):
         result[position] = score
     return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PointedPath:
+    """Where the mouse was: points ``xy_norm [P, 2]`` and how much each counts, ``weight [P]``, which add up to 1."""
+
+    xy_norm: Floats
+    weight: Floats
+
+
+def pointed_path(
+    clock: TraceClock, spans: Sequence[Span], *, lead_s: float = LEAD_S, lag_s: float = LAG_S
+) -> PointedPath | None:
+    """The path that was drawn while the words at ``spans`` were said, or None where there is none."""
+    weights = _weights(clock.held_s, clock.windows_s(spans), lead_s, lag_s)
+    seen = weights > 0
+    if not seen.any():
+        return None
+    return PointedPath(xy_norm=clock.xy_norm[seen], weight=weights[seen] / weights.sum())
 
 
 def _weights(held_s: Floats, windows_s: Sequence[tuple[float, float]], lead_s: float, lag_s: float) -> Floats:
@@ -209,29 +223,28 @@ def _weights(held_s: Floats, windows_s: Sequence[tuple[float, float]], lead_s: f
     return total
 
 
-def _inside(xy_norm: Floats, weights: Floats, boxes_norm: Floats, sides_norm: Floats) -> Floats:
-    """Share of the weights in each enlarged box, ``[B]``."""
-    low, high = (
-        boxes_norm[:, None, :2] - MARGIN * sides_norm[:, None],
-        boxes_norm[:, None, 2:] + MARGIN * sides_norm[:, None],
-    )
-    hits = np.logical_and(xy_norm >= low, xy_norm <= high).all(axis=2)  # [B, P]
-    return np.asarray(hits @ weights)
+def inside_share(path: PointedPath, boxes_norm: Floats) -> Floats:
+    """Share of the path in each slightly enlarged box, ``[B]``."""
+    grow = MARGIN * (boxes_norm[:, 2:] - boxes_norm[:, :2])
+    low, high = boxes_norm[:, None, :2] - grow[:, None], boxes_norm[:, None, 2:] + grow[:, None]
+    hits = np.logical_and(path.xy_norm >= low, path.xy_norm <= high).all(axis=2)  # [B, P]
+    return np.asarray(hits @ path.weight)
 
 
-def _extent(xy_norm: Floats, weights: Floats) -> Floats:
-    """Box ``[4]`` around the points without the outermost ``TRIM`` of the weights at each side; not below a minimum."""
+def path_extent(path: PointedPath) -> Floats:
+    """Box ``[4]`` around the path without its outermost ``TRIM`` at each side; not smaller than people can point."""
     low, high = np.zeros(2), np.zeros(2)
     for axis in range(2):
-        order = np.argsort(xy_norm[:, axis], kind="stable")
-        middle = np.cumsum(weights[order]) - weights[order] / 2
-        low[axis], high[axis] = np.interp([TRIM, 1 - TRIM], middle, xy_norm[order, axis])
+        order = np.argsort(path.xy_norm[:, axis], kind="stable")
+        middle = np.cumsum(path.weight[order]) - path.weight[order] / 2
+        low[axis], high[axis] = np.interp([TRIM, 1 - TRIM], middle, path.xy_norm[order, axis])
     grow = np.maximum(MIN_EXTENT - (high - low), 0.0) / 2
     return np.concatenate([low - grow, high + grow])
 
 
-def _coverage(extent_norm: Floats, boxes_norm: Floats, sides_norm: Floats) -> Floats:
-    """Share of each box's area that the extent covers, ``[B]``."""
-    shared = np.minimum(boxes_norm[:, 2:], extent_norm[2:]) - np.maximum(boxes_norm[:, :2], extent_norm[:2])
-    covered: Floats = np.clip(shared, 0.0, None).prod(axis=1) / sides_norm.prod(axis=1)
-    return covered
+def coverage_share(path: PointedPath, boxes_norm: Floats) -> Floats:
+    """Share of each box's area that the path's extent covers, ``[B]``."""
+    extent = path_extent(path)
+    shared = np.minimum(boxes_norm[:, 2:], extent[2:]) - np.maximum(boxes_norm[:, :2], extent[:2])
+    area = (boxes_norm[:, 2:] - boxes_norm[:, :2]).prod(axis=1)
+    return np.asarray(np.clip(shared, 0.0, None).prod(axis=1) / area)
