@@ -207,7 +207,9 @@ def records_of(out: Path) -> list[GroundedImage]:
 def rejects_of(out: Path) -> list[Rejected]:
     """All rows of ``rejects/*.parquet``."""
     return [
-        Rejected(**row) for file in sorted((out / "rejects").glob("*.parquet")) for row in pq.read_table(file).to_pylist()
+        Rejected(**row)
+        for file in sorted((out / "rejects").glob("*.parquet"))
+        for row in pq.read_table(file).to_pylist()
     ]
 
 

@@ -38,7 +38,11 @@ NO_JSON = [
     for kind, value in NOT_JSON.items()
 ]
 IDS = [
-    *(case("id", kind, value, UNREADABLE) for kind, value in NO_NUMBER.items() if "text" not in kind and kind[:3] != "hex"),
+    *(
+        case("id", kind, value, UNREADABLE)
+        for kind, value in NO_NUMBER.items()
+        if "text" not in kind and kind[:3] != "hex"
+    ),
     case("id", "huge", 10**30, {}),
     case("id", "negative", -5, {}),
     case("id", "text", "a-102", {}),
@@ -111,11 +115,7 @@ SPANS = [
     case("tokens_positive", "whole-caption", [[0, len(CAPTION)]], {}),
 ]
 FLAGS = [
-    *(
-        case("iscrowd", kind, value, UNREADABLE)
-        for kind, value in NO_NUMBER.items()
-        if kind not in ("missing", "bool")
-    ),
+    *(case("iscrowd", kind, value, UNREADABLE) for kind, value in NO_NUMBER.items() if kind not in ("missing", "bool")),
     case("iscrowd", "text-number", "0", UNREADABLE),
     case("iscrowd", "missing", 0, {}),
     case("iscrowd", "crowd", 1, lost("crowd-box")),

@@ -38,7 +38,11 @@ FIELDS = [
         for name in ("id", "image_id", "bbox", "segmentation")
         for kind, value in NOT_JSON.items()
     ),
-    *(case("id", kind, value, UNREADABLE) for kind, value in NO_NUMBER.items() if "text" not in kind and kind[:3] != "hex"),
+    *(
+        case("id", kind, value, UNREADABLE)
+        for kind, value in NO_NUMBER.items()
+        if "text" not in kind and kind[:3] != "hex"
+    ),
     case("id", "huge", 10**30, {}),
     case("id", "of-another-box", 900, lost("duplicate-annotation-id")),
     *(case("image_id", kind, value, UNREADABLE) for kind, value in NO_NUMBER.items()),
@@ -56,11 +60,7 @@ FIELDS = [
     case("bbox", "partly-outside", [55, -3, 30, 20], {}),
     case("bbox", "of-a-named-region", [2, 3, 10, 12], lost("duplicate-of-region")),
     case("bbox", "of-another-box", [50, 5, 11, 5.5], lost("duplicate-of-region")),
-    *(
-        case("iscrowd", kind, value, UNREADABLE)
-        for kind, value in NO_NUMBER.items()
-        if kind not in ("missing", "bool")
-    ),
+    *(case("iscrowd", kind, value, UNREADABLE) for kind, value in NO_NUMBER.items() if kind not in ("missing", "bool")),
     case("iscrowd", "crowd", 1, lost("crowd-box")),
     case("segmentation", "run-lengths", {"counts": [1, 2], "size": [48, 64]}, {}),
     case("segmentation", "null", None, {}),

@@ -95,7 +95,9 @@ def _with_list(name: str, data: bytes, says: str, kind: str) -> Case:
     def afterwards(folder: Path) -> None:
         (folder / name).write_bytes(data)
 
-    return Case(id=f"exclusion-{kind}", afterwards=afterwards, args=(f"--exclude=FOLDER/{name}",), error=f"{name}.*({says})")
+    return Case(
+        id=f"exclusion-{kind}", afterwards=afterwards, args=(f"--exclude=FOLDER/{name}",), error=f"{name}.*({says})"
+    )
 
 
 BAD = [
@@ -120,14 +122,25 @@ def test_a_pickle_that_would_run_code_is_refused_before_it_runs(tmp_path: Path) 
     assert not (tmp_path / "pwned").exists()
 
 
-EXCLUDED = {("photo", "excluded"): 1, ("paragraph", "excluded"): 2, ("annotation", "excluded"): 4, ("box", "excluded"): 2}
+EXCLUDED = {
+    ("photo", "excluded"): 1,
+    ("paragraph", "excluded"): 2,
+    ("annotation", "excluded"): 4,
+    ("box", "excluded"): 2,
+}
 KINDS: dict[str, tuple[str, bytes]] = {
     "refer-pickle": ("refs(unc).p", pickle.dumps(REFS, protocol=2)),
     "refer-pickle-of-python-2": ("refs.p", b"(lp0\n(dp1\nS'image_id'\np2\nL2L\nsa."),
-    "coco-2017-json": ("lvis.json", b'{"images": [{"id": 2, "coco_url": "http://images.cocodataset.org/train2017/000000000002.jpg"}]}'),
+    "coco-2017-json": (
+        "lvis.json",
+        b'{"images": [{"id": 2, "coco_url": "http://images.cocodataset.org/train2017/000000000002.jpg"}]}',
+    ),
     "coco-2014-json": ("x.json", json.dumps({"images": [{"file_name": coco_name(2), "id": 2}]}).encode()),
     "coco-ids-only": ("x.json", b'{"images": [{"id": 2}]}'),
-    "mdetr-json": ("refexp.json", json.dumps({"images": [{"id": 0, "file_name": coco_name(2), "data_source": "coco"}]}).encode()),
+    "mdetr-json": (
+        "refexp.json",
+        json.dumps({"images": [{"id": 0, "file_name": coco_name(2), "data_source": "coco"}]}).encode(),
+    ),
     "json-of-ids": ("ids.json", b"[2]"),
     "json-of-names": ("ids.json", b'["000000000002.jpg"]'),
     "lines-of-ids": ("test.txt", b"# LVIS val\n2\n\n"),

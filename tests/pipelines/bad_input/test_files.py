@@ -130,7 +130,10 @@ EITHER: dict[str, tuple[Damage, str]] = {
     "gzip-under-a-plain-name": (gzip.compress, "expected one JSON object"),
     "zip": (_zip, "expected one JSON object"),
     "tar": (_tar, "not JSON|expected one JSON object"),
-    "pointer-of-git-lfs": (lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "expected one JSON"),
+    "pointer-of-git-lfs": (
+        lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+        "expected one JSON",
+    ),
 }
 MDETR_ONLY: dict[str, tuple[Damage, str]] = {
     "no-images": (_without("images"), "has no 'images'"),
@@ -299,7 +302,9 @@ def test_damaged_utf8_in_one_text_costs_only_its_paragraph(tmp_path: Path) -> No
 
     check(
         Case(
-            id="", change=change, rejects={("paragraph", "unreadable-paragraph"): 1, ("annotation", "paragraph-rejected"): 2}
+            id="",
+            change=change,
+            rejects={("paragraph", "unreadable-paragraph"): 1, ("annotation", "paragraph-rejected"): 2},
         ),
         tmp_path,
     )

@@ -55,7 +55,11 @@ FLAGS = [
     usage("shard-bytes-empty", "--shard-bytes=", says="no size"),
     refused("shard-bytes-zero", "--shard-bytes=0", says="--shard-bytes 0 must be positive"),
     *(
-        usage(f"max-error-rate-{value}", f"--max-error-rate={value}", says="--max-error-rate.*(between 0 and 1|valid number)")
+        usage(
+            f"max-error-rate-{value}",
+            f"--max-error-rate={value}",
+            says="--max-error-rate.*(between 0 and 1|valid number)",
+        )
         for value in ("half", "-0.1", "1.1", "nan")
     ),
     *(
@@ -64,7 +68,9 @@ FLAGS = [
     ),
     usage("resume-and-overwrite", "--resume", "--overwrite", says="--resume and --overwrite contradict each other"),
     refused("the-same-input-twice", f"--mdetr=FOLDER/{MDETR}", says="two inputs are called 'final_mixed_train'"),
-    refused("two-inputs-of-one-name", f"--coco-instances=FOLDER/x/{COCO}.gz", says="two inputs are called 'instances_t"),
+    refused(
+        "two-inputs-of-one-name", f"--coco-instances=FOLDER/x/{COCO}.gz", says="two inputs are called 'instances_t"
+    ),
     refused("an-input-as-both", f"--mdetr=FOLDER/{COCO}", says="two inputs are called 'instances_train2014'"),
 ]
 

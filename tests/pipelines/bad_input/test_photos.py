@@ -1,4 +1,4 @@
-"""Photos that are none: rejected by name with all that speaks of them; unusual ones that decode are kept as they are."""
+"""Photos that are none: rejected by name with all that speaks of them; unusual ones are kept as they are."""
 
 import io
 import os
@@ -71,7 +71,13 @@ def jpeg_of(width: int, height: int) -> bytes:
 
 
 def webp_of(width: int, height: int) -> bytes:
-    body = b"VP8X" + struct.pack("<I", 10) + bytes(4) + struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
+    body = (
+        b"VP8X"
+        + struct.pack("<I", 10)
+        + bytes(4)
+        + struct.pack("<I", width - 1)[:3]
+        + struct.pack("<I", height - 1)[:3]
+    )
     return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
 
 
@@ -210,7 +216,10 @@ def _args_with_root(folder: Path, root: str) -> Sequence[str]:
     ("root", "says"),
     {
         "missing": ("--image-root=coco=FOLDER/nowhere", "nowhere: there is no such folder"),
-        "a-file": ("--image-root=coco=FOLDER/final_mixed_train.json", "final_mixed_train.json: there is no such folder"),
+        "a-file": (
+            "--image-root=coco=FOLDER/final_mixed_train.json",
+            "final_mixed_train.json: there is no such folder",
+        ),
         "unknown-protocol": ("--image-root=coco=s4://bucket", "s4://bucket: cannot be listed"),
         "of-another-source": ("--image-root=vg=FOLDER/photos", "--image-root coco=DIR"),
     }.values(),
