@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-from xdetr_data.errors import ConfigError
+from xdetr_data.errors import ConfigError, XdetrDataError
 
 Context = TypeVar("Context")
 Item = TypeVar("Item")
@@ -162,3 +162,9 @@ def _get(ray: Any, reference: Any) -> Any:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
+    except ray.exceptions.RayError as error:
+        what = " ".join(str(error).split())[:300]
+        raise XdetrDataError(
+            f"a worker was lost more often than it is started again ({type(error).__name__}: {what}); "
+            "go on with --resume, with fewer --workers where memory ran out"
+        ) from error
