@@ -1,35 +1,46 @@
 """What the model's own lemmatizer knows of single words: which can be nouns or adjectives, and the lemma of a noun."""
 
 from functools import lru_cache
+from typing import Any
 
 from spacy.language import Language
+from spacy.lookups import Lookups
 from spacy.tokens import Doc
 
 from xdetr_data.errors import ConfigError
+from xdetr_data.language.words import Words
 
 _LEMMAS_KEPT = 1 << 16
 
 
 class Lexicon:
-    """Looks single words up; holds no token or document, so it outlives spaCy's memory zones."""
+    """Looks single words up; holds no token or document, so that it outlives spaCy's memory zones."""
 
-    def __init__(self, nlp: Language) -> None:
+    def __init__(self, nlp: Language, words: Words) -> None:
         """Raises ConfigError where the pipeline brings no English word lists."""
-        name = f"{nlp.meta['lang']}_{nlp.meta['name']}"
-        if "lemmatizer" not in nlp.component_names:
-            raise ConfigError(f"spaCy model {name} has no lemmatizer: choose an English one such as en_core_web_sm")
-        self._lemmatizer = nlp.get_pipe("lemmatizer")
-        if not self._lemmatizer.lookups.has_table("lemma_index"):
-            raise ConfigError(f"spaCy model {name} has no lemma_index: choose an English one such as en_core_web_sm")
-        index = self._lemmatizer.lookups.get_table("lemma_index")
+        tables = ("lemma_index", "lemma_exc", "lemma_rules")
+        lemmatizer: Any = nlp.get_pipe("lemmatizer") if "lemmatizer" in nlp.component_names else None
+        lookups = getattr(lemmatizer, "lookups", Lookups())
+        if nlp.lang != "en" or not all(map(lookups.has_table, tables)):
+            name = f"{nlp.lang}_{nlp.meta['name']}"
+            raise ConfigError(f"spaCy model {name} has no English word lists: choose one such as en_core_web_sm")
+        self._lemmatizer = lemmatizer
+        index = lookups.get_table("lemma_index")
         self.nouns = frozenset(index["noun"])
         self.adjectives = frozenset(index["adj"])
         self.adverbs = frozenset(index["adv"])
-        self.verbs = frozenset(index["verb"])
+        #: Base forms, and the irregular others ("built").
+        self.verbs = frozenset(index["verb"]) | frozenset(lookups.get_table("lemma_exc")["verb"])
+        self._irregular = frozenset(lookups.get_table("lemma_exc")["noun"])
+        self._pairs = words.pairs
         self._vocab = nlp.vocab
-        #: The lemma of a plural noun; a word that the lists do not know is taken by its ending.
+        #: The lemma of a plural noun: "scissors" stays, a word that the lists do not know is taken by its ending.
         self.lemma = lru_cache(_LEMMAS_KEPT)(self._lemma)
 
     def _lemma(self, plural: str) -> str:
+        if plural in self._pairs:
+            return plural
         doc = Doc(self._vocab, words=[plural], pos=["NOUN"], morphs=["Number=Plur"])
-        return str(self._lemmatizer.rule_lemmatize(doc[0])[0]).lower()
+        lemmas = [str(lemma).lower() for lemma in self._lemmatizer.rule_lemmatize(doc[0])]
+        # Of a regular plural's stems the longest is the everyday one: "vases" are rather vases than vasa.
+        return lemmas[0] if plural in self._irregular else max(lemmas, key=len)

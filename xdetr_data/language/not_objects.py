@@ -7,7 +7,8 @@ from importlib.resources import files
 import msgspec
 
 _ANY = "*"
-LONGEST_BEFORE = 3
+#: How many words before and after a phrase a rule can look at.
+FARTHEST = 3
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -16,6 +17,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     why: str
     heads: frozenset[str]
     others: frozenset[str] | None = None
+    with_: frozenset[str] | None = msgspec.field(default=None, name="with")
     determiners: frozenset[str] | None = None
     before: frozenset[str] | None = None
     after: frozenset[str] | None = None
@@ -27,13 +29,18 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """Whether the rule drops this phrase, whose head is one of the rule's."""
         if self.others is not None and not self.others.issuperset(phrase.others):
             return False
+        if self.with_ is not None and self.with_.isdisjoint(phrase.others):
+            return False
         if self.determiners is not None and not self.determiners.issuperset(phrase.determiners or ("",)):
             return False
-        if self.after is not None and phrase.after not in self.after:
+        if self.before is not None and self.before.isdisjoint(phrase.what_precedes()):
             return False
-        if phrase.after in self.unless_after:
+        if self.after is None and not self.unless_after:
+            return True
+        following = phrase.what_follows()
+        if not self.unless_after.isdisjoint(following):
             return False
-        return self.before is None or not self.before.isdisjoint(phrase.endings_before())
+        return self.after is None or not self.after.isdisjoint(following)
 
 
 class PhraseInContext(msgspec.Struct, frozen=True):
@@ -43,13 +50,15 @@ class PhraseInContext(msgspec.Struct, frozen=True):
     others: Sequence[str]
     head: str
     before: Sequence[str]
-    after: str
+    after: Sequence[str]
 
-    def endings_before(self) -> list[str]:
-        """What stands before: the last word, the last two, the last three; "" at the beginning of a sentence."""
-        if not self.before:
-            return [""]
-        return [" ".join(self.before[-count:]) for count in range(1, LONGEST_BEFORE + 1)]
+    def what_precedes(self) -> list[str]:
+        """The last word, the last two, the last three; "" at the beginning of a sentence."""
+        return [" ".join(self.before[-count:]) for count in range(1, FARTHEST + 1)]
+
+    def what_follows(self) -> list[str]:
+        """The next word, the next two, the next three; "" at the end of a sentence."""
+        return [" ".join(self.after[:count]) for count in range(1, FARTHEST + 1)]
 
 
 @cache
@@ -67,13 +76,11 @@ class NotObjects:
         anywhere = tuple(rule for rule in rules if _ANY in rule.heads)
         heads = frozenset().union(*(rule.heads for rule in rules)) - {_ANY}
         self._anywhere = anywhere
+        #: Heads that some rule names; a phrase with another head is dropped only beside one of ``cues``.
+        self.heads = heads
         self._by_head = {head: (*(rule for rule in rules if head in rule.heads), *anywhere) for head in heads}
         #: Words that can set off a rule for any head: a determiner or the word before.
         self.cues = frozenset().union(*((rule.determiners or set()) | (rule.before or set()) for rule in anywhere))
-
-    def concerns(self, head: str) -> bool:
-        """Whether some rule names this head; others can only be dropped beside one of ``cues``."""
-        return head in self._by_head
 
     def rule_for(self, phrase: PhraseInContext) -> Rule | None:
         """The rule that drops the phrase, or None for an object."""

@@ -1,8 +1,8 @@
 """The grammar of noun phrases over token classes.
 
-A phrase is minimal: determiner, numbers, adjectives and nouns up to the head noun, without what follows it ("a dog" of "a
-dog sitting in the grass"). "two men and a woman" are two phrases, "a black and white cat" one. "a group of people" and
-"some of the people" are one whose head is the last noun, for a group is no object apart from its members.
+A phrase is minimal: determiner, numbers, adjectives and nouns up to the head noun, without what follows it ("a dog" of
+"a dog sitting in the grass"). "two men and a woman" are two phrases, "a black and white cat" one. "a group of people"
+and "some of the people" are one whose head is the last noun, for a group is no object apart from its members.
 """
 
 import re
@@ -18,14 +18,15 @@ from xdetr_data.language.words import Words
 # See the letters in tokens.py. A modifier may be joined to the next by a comma, "and" or both. Every repetition is
 # bounded, which keeps the time linear in the text.
 _JOIN = r"(?:[,a]{1,2}(?=[ry]?[mec]))?"
-_MODIFIER = r"(?:[mecky]|(?<=[dkcme])p|(?<=[dme])[gf])"
+_MODIFIER = r"(?:[mecky]|(?<=[dkcme])[pb]|(?<=[dme])[gf])"
+_FIRST = r"(?:[mecky]|(?<![^ia,.])p)"
 _MODIFIERS = rf"(?:r{{0,2}}{_MODIFIER}{_JOIN}){{0,12}}"
-_START = rf"(?:[dk]{{1,3}}{_MODIFIERS}|(?:[mecky]{_JOIN}{_MODIFIERS})?)"
-_NOUNS = r"n+(?:[ve]n+){0,3}"
+_START = rf"(?:[dk]{{1,3}}{_MODIFIERS}|(?:{_FIRST}{_JOIN}{_MODIFIERS})?)"
+_NOUNS = r"n{1,8}(?:[ve]n{1,8}){0,3}"
 _PHRASE = rf"{_START}{_NOUNS}(?:s{_MODIFIERS}{_NOUNS}){{0,4}}"
 _ONLY_HEAD = rf"d{{1,2}}{_MODIFIERS}[ef]"
 _QUANTITY = rf"(?:{_START}qo|[dkcme]{{0,3}}[kc]o(?=d))"
-_NO_START = r"[^dkmecynq]{0,64}+"  # skipped in one step
+_NO_START = r"[^dkmecynqp]{0,64}+"  # skipped in one step
 _NOUN_PHRASE = re.compile(rf"{_NO_START}((?:{_QUANTITY}){{0,3}})((?:{_PHRASE}|{_ONLY_HEAD}))")
 
 _INTO_LAYOUT = frozenset({"in", "at"})
@@ -33,7 +34,7 @@ _PAUSES = (COMMA, AND)
 
 
 class FoundPhrase(msgspec.Struct, frozen=True, gc=False):
-    """Tokens ``[first, last]``: ``last`` is the head, the object's own words begin at ``inner`` (after "a group of")."""
+    """Tokens ``[first, last]``; ``last`` is the head, and ``inner`` where its own words begin (after "a group of")."""
 
     first: int
     inner: int
@@ -44,7 +45,9 @@ class PhraseGrammar:
     """Finds the phrases of one sentence after another."""
 
     def __init__(self, words: Words, lexicon: Lexicon) -> None:
-        self._ing = frozenset(form for verb in words.verbs for form in _forms_in_ing(verb)) | words.participles_like_nouns
+        self._participles = (
+            frozenset(form for verb in words.verbs for form in _forms_in_ing(verb)) | words.participles_like_nouns
+        )
         self._s = frozenset(form for verb in words.verbs for form in _forms_in_s(verb))
         self._base = words.verbs
         self._layout = words.layout_nouns
@@ -59,7 +62,7 @@ class PhraseGrammar:
                 last -= 1
             if self._follows_layout(tokens, first, match.start(1), last):
                 yield FoundPhrase(inner + 2, inner + 2, last)
-            elif inner < last or tokens.words[last] not in self._ing:
+            elif inner < last or tokens.words[last] not in self._participles:
                 yield FoundPhrase(match.start(1), inner, last)
 
     def _follows_layout(self, tokens: Tokens, begin: int, first: int, last: int) -> bool:
@@ -78,7 +81,7 @@ class PhraseGrammar:
         if tokens.classes[last - 1] != NOUN:
             return False
         word, subject = tokens.words[last], tokens.words[last - 1]
-        if word in self._ing or word in self._never_nouns:
+        if word in self._participles or (word in self._never_nouns and not tokens.is_plural(last)):
             return True
         if word in self._s:
             return subject in self._subjects or tokens.words[inner] in SINGULAR
@@ -88,7 +91,12 @@ class PhraseGrammar:
 def _forms_in_ing(verb: str) -> tuple[str, ...]:
     """All spellings that can be meant: "sitting", "riding", "standing"."""
     stem = verb[:-1] if verb.endswith("e") else verb
-    return verb + "ing", stem + "ing", verb + verb[-1] + "ing", verb[:-2] + "ying" if verb.endswith("ie") else verb + "ing"
+    return (
+        verb + "ing",
+        stem + "ing",
+        verb + verb[-1] + "ing",
+        verb[:-2] + "ying" if verb.endswith("ie") else verb + "ing",
+    )
 
 
 def _forms_in_s(verb: str) -> tuple[str, ...]:

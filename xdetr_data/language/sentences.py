@@ -20,8 +20,8 @@ _LONGEST_WORD = 32
 def cut_sentences(caption: str) -> tuple[Span, ...]:
     """The sentences' spans in order, without outer white space; total on any text.
 
-    A sentence ends at ``.``, ``!``, ``?`` or ``…`` before white space, where speech recognition glued the next one to it
-    ("trees.In the"), and at an empty line. Every letter and digit is in a sentence.
+    A sentence ends at ``.``, ``!``, ``?`` or ``…`` before white space, there too where speech recognition glued the
+    next one to it ("trees.In the"), and at an empty line. Every letter and digit is in a sentence.
     """
     found: list[Span] = []
     begin = 0

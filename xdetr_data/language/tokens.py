@@ -1,8 +1,9 @@
 """What part a word can play in a noun phrase: one letter for each token, so that a phrase is a regular expression.
 
-Tags are enough: on captions with gold phrases a dependency parse finds no more of them and costs as much time again. The
-small model also parses the fragments of narratives wrongly ("In the background, a dog sitting in the grass." has no verb),
-while it tags nearly all their words rightly; where a tag contradicts the model's own word lists, the lists win.
+Tags are enough: on captions with gold phrases a dependency parse finds no more of them, and it doubles the time
+(docs/benchmarks/noun_phrases.md). The small model also parses the fragments of narratives wrongly ("In the background,
+a dog sitting in the grass." has no verb), while it tags nearly all their words rightly. Where a tag contradicts the
+word lists that the model brings, the lists win.
 """
 
 from operator import add
@@ -19,8 +20,9 @@ QUANTITY = "k"  # "some", "several": a determiner that "of" may follow
 NUMBER = "c"
 MODIFIER = "m"
 EITHER = "e"  # an adjective that can be a noun: "elderly", "top"
-PAST = "p"  # a participle: a modifier where a determiner or adjective stands before it, else a verb
-GERUND = "g"  # the same, but not behind a number: "one wearing a hat"
+PAST = "p"  # a participle: a modifier behind a determiner, adjective, number or preposition, else a verb
+GERUND = "g"  # the same, but not behind a number or preposition: "one wearing a hat", "by holding a mic"
+ATTRIBUTE = "b"  # a gerund that can also follow a number: "several smiling women"
 MISREAD = "f"  # tagged as verb, but a noun where only a noun can stand: "a walk", "a small moped"
 ADVERB = "r"
 DEGREE = "y"  # an adverb that can open a phrase: "brightly colored kites"
@@ -28,19 +30,24 @@ NOUN = "n"
 JOINING = "v"  # "covered" in "snow covered hills"
 POSSESSIVE = "s"
 HYPHEN = "h"
+PREPOSITION = "i"
+STOP = "."
 AND = "a"
 COMMA = ","
 OF = "o"
 GROUP = "q"  # "group" in "a group of people"
 OTHER = "x"
+DETERMINERS = DETERMINER + QUANTITY + NUMBER
 VERBS = (PAST, GERUND, MISREAD)
 
 _BY_TAG = {
     DETERMINER: ("DT", "PDT", "PRP$"),
     NUMBER: ("CD",),
     MODIFIER: ("JJ", "JJR", "JJS", "AFX"),
-    PAST: ("VBN", "VBD"),
-    GERUND: ("VBG",),
+    PAST: ("VBN",),
+    GERUND: ("VBG", "VBD"),
+    PREPOSITION: ("IN",),
+    STOP: (".",),
     MISREAD: ("VB", "VBP", "VBZ"),
     ADVERB: ("RB", "RBR", "RBS"),
     NOUN: ("NN", "NNS", "NNP", "NNPS"),
@@ -49,7 +56,7 @@ _BY_TAG = {
     COMMA: (",",),
 }
 _PRONOUNS = ("i", "we", "you", "he", "she", "it", "they", "there", "here")
-_AUXILIARIES = frozenset("am is are was were be been being have has had do does did can could will would may might must".split())
+_AUXILIARIES = {"am", "is", "are", "was", "were", "be", "been", "have", "has", "had", "do", "does", "did", "can", "may"}
 _CORRECTED = frozenset((OF, MODIFIER, *VERBS, ADVERB, HYPHEN))
 _SPACE = get_string_id("_SP")
 _PLURAL = frozenset(map(get_string_id, ("NNS", "NNPS")))
@@ -94,7 +101,9 @@ class TokenClasses:
         self._joining = words.joining_participles
         self._nouns = lexicon.nouns - words.never_nouns - _AUXILIARIES
         self._only_nouns = (self._nouns - lexicon.adjectives) | words.people_words
+        self._adjectives = lexicon.adjectives | words.never_nouns
         self._verbs = lexicon.verbs
+        self._subjects = words.subjects
         self._compounds = words.compounds
 
     def __call__(self, doc: Doc, text: str) -> Tokens:
@@ -106,9 +115,9 @@ class TokenClasses:
         ends = list(map(add, begins, lengths))
         words = [text[begin:end].lower() for begin, end in zip(begins, ends, strict=True)]
         by_tag, by_word = self._by_tag, self._by_word
-        classes = [
-            by_word[word] if word in by_word else by_tag[tag] for word, tag in zip(words, tags, strict=True)
-        ]
+        classes = [by_word[word] if word in by_word else by_tag[tag] for word, tag in zip(words, tags, strict=True)]
+        if not text.isascii():
+            classes = [OTHER if _is_symbol(word) else letter for word, letter in zip(words, classes, strict=True)]
         for index, letter in enumerate(classes):
             if letter in _CORRECTED:
                 self._correct(index, letter, classes, words, spaces)
@@ -123,6 +132,8 @@ class TokenClasses:
         elif letter == MODIFIER:
             if word in self._nouns:
                 classes[index] = NOUN if word in self._only_nouns else EITHER
+            elif word not in self._adjectives and not word.endswith("ed"):
+                classes[index] = EITHER
         elif letter in VERBS:
             classes[index] = self._verb_or_noun(index, classes, words)
         elif letter == ADVERB:
@@ -140,17 +151,35 @@ class TokenClasses:
         if letter != MISREAD:
             if before == NOUN and word in self._joining:
                 return JOINING
-            return MISREAD if word in self._only_nouns else letter
+            if word not in self._only_nouns:
+                return ATTRIBUTE if letter == GERUND and word in self._adjectives else letter
+            return NOUN if letter == PAST and word not in self._verbs and not word.endswith("ed") else MISREAD
         if word not in self._nouns:
             return OTHER
-        if word not in self._verbs:
+        if word not in self._verbs or self._is_between_nouns(index, classes, words):
             return NOUN
         # "oven and microwave": a verb has no place in a list of nouns.
         return NOUN if before in (AND, COMMA) and index > 1 and classes[index - 2] == NOUN else MISREAD
 
+    def _is_between_nouns(self, index: int, classes: list[str], words: list[str]) -> bool:
+        """ "a bathroom shower stall": a verb's base form does not agree with a noun in the singular."""
+        if (
+            words[index].endswith("s")
+            or classes[index - 1 : index] != [NOUN]
+            or classes[index + 1 : index + 2] != [NOUN]
+        ):
+            return False
+        before = words[index - 1]
+        return not before.endswith("s") and before not in self._subjects
+
+
+def _is_symbol(word: str) -> bool:
+    """Whether a token is an emoji or the like, which the tagger often takes for a noun."""
+    return not word.isascii() and word != "’" and not any(map(str.isalnum, word))
+
 
 def _join_hyphenated(index: int, classes: list[str], spaces: list[int]) -> None:
-    """"walk-in" is one modifier and "t-shirt" one noun: all parts get the class of the whole."""
+    """ "walk-in" is one modifier and "t-shirt" one noun: all parts get the class of the whole."""
     if not 0 < index < len(classes) - 1 or spaces[index - 1] or spaces[index]:
         classes[index] = OTHER
         return

@@ -11,20 +11,19 @@ import msgspec
 import spacy
 
 from xdetr_data.language.lexicon import Lexicon
-from xdetr_data.language.not_objects import LONGEST_BEFORE, NotObjects, PhraseInContext, load_rules
+from xdetr_data.language.not_objects import FARTHEST, NotObjects, PhraseInContext, load_rules
 from xdetr_data.language.number import PhraseNumber
 from xdetr_data.language.phrases import FoundPhrase, PhraseGrammar
-from xdetr_data.language.pipeline import choose_model, load_pipeline
+from xdetr_data.language.pipeline import blank_unreadable, choose_model, load_pipeline
 from xdetr_data.language.sentences import cut_sentences
-from xdetr_data.language.tokens import POSSESSIVE, TokenClasses, Tokens
+from xdetr_data.language.tokens import DETERMINERS, POSSESSIVE, TokenClasses, Tokens
 from xdetr_data.language.words import load_words
 from xdetr_data.spans import Span
 
-_BATCH = 64
+_BATCH = 32  # larger ones leave the cache
 # A memory zone forgets its words, and to meet a word for the first time takes as long as to tag several: the words of
 # so many captions stay for the worker's life.
 _COMMON = 2048
-_DETERMINERS = "dkc"
 
 
 class Mention(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -64,7 +63,7 @@ class NounPhrases:
         """Loads the model; raises ConfigError where it is not installed or not fit."""
         words = load_words()
         self._nlp = load_pipeline(self.model)
-        self._lexicon = Lexicon(self._nlp)
+        self._lexicon = Lexicon(self._nlp, words)
         self._classes = TokenClasses(words, self._lexicon)
         self._grammar = PhraseGrammar(words, self._lexicon)
         self._number = PhraseNumber(words)
@@ -87,7 +86,7 @@ class NounPhrases:
             return found + self._tagged(captions[len(common) :])
 
     def _tagged(self, captions: Sequence[str]) -> list[tuple[NarrativeSentence, ...]]:
-        documents = self._nlp.pipe(captions, batch_size=_BATCH)
+        documents = self._nlp.pipe(map(blank_unreadable, captions), batch_size=_BATCH)
         return [
             self._sentences(caption, self._classes(document, caption))
             for caption, document in zip(captions, documents, strict=True)
@@ -95,49 +94,54 @@ class NounPhrases:
 
     def _sentences(self, caption: str, tokens: Tokens) -> tuple[NarrativeSentence, ...]:
         found = []
+        begins = tokens.begins
         for begin, end in cut_sentences(caption):
-            first = bisect_left(tokens.begins, begin)
-            last = bisect_left(tokens.begins, end, first)
+            first = bisect_left(begins, begin)
+            last = bisect_left(begins, end, first)
             if last > first and tokens.ends[last - 1] > end:
                 last -= 1  # a token that reaches into the next sentence belongs to neither
-            mentions = tuple(
-                self._mention(tokens, phrase, begin)
-                for phrase in self._grammar(tokens, first, last)
-                if self._is_object(tokens, phrase, first, last)
-            )
+            mentions = self._mentions(tokens, first, last, begin)
             found.append(NarrativeSentence(begin=begin, end=end, text=caption[begin:end], mentions=mentions))
         return tuple(found)
 
-    def _is_object(self, tokens: Tokens, phrase: FoundPhrase, begin: int, end: int) -> bool:
-        """Whether the phrase of the sentence ``[begin, end)`` can name an object."""
+    def _mentions(self, tokens: Tokens, begin: int, end: int, sentence_begin: int) -> tuple[Mention, ...]:
+        """The mentions among the tokens ``[begin, end)`` of a sentence that begins at a character."""
+        words, begins, ends, classes = tokens.words, tokens.begins, tokens.ends, tokens.classes
+        heads, cues = self._not_objects.heads, self._not_objects.cues
+        found = []
+        for phrase in self._grammar(tokens, begin, end):
+            first, inner, last = phrase.first, phrase.inner, phrase.last
+            head = words[last]
+            # Most phrases concern no rule; words[-1] only sends a sentence's first phrase the long way.
+            is_suspect = head in heads or words[inner] in cues or words[first - 1] in cues
+            if is_suspect and self._is_dropped(tokens, phrase, begin, end):
+                continue
+            if not (head[0].isalnum() or head[-1].isalnum()):
+                continue
+            own = max(inner, classes.rfind(POSSESSIVE, inner, last) + 1)  # a possessor's number is not its thing's
+            is_plural_form = tokens.is_plural(last)
+            is_plural, count = self._number(words, first, inner, own, last, is_plural_form)
+            found.append(
+                Mention(
+                    spans=((begins[first] - sentence_begin, ends[last] - sentence_begin),),
+                    head=self._lexicon.lemma(head) if is_plural or is_plural_form else head,
+                    is_plural=is_plural,
+                    count=count,
+                )
+            )
+        return tuple(found)
+
+    def _is_dropped(self, tokens: Tokens, phrase: FoundPhrase, begin: int, end: int) -> bool:
+        """Whether a rule says that the phrase of the sentence ``[begin, end)`` names no object."""
         words, first, inner, last = tokens.words, phrase.first, phrase.inner, phrase.last
-        head = words[last]
-        if not (head[0].isalnum() or head[-1].isalnum()):
-            return False
-        cues = self._not_objects.cues
-        has_cue = words[inner] in cues or (first > begin and words[first - 1] in cues)
-        if not (has_cue or self._not_objects.concerns(head)):
-            return True
         middle = inner
-        while middle < last and tokens.classes[middle] in _DETERMINERS:
+        while middle < last and tokens.classes[middle] in DETERMINERS:
             middle += 1
         context = PhraseInContext(
             determiners=words[inner:middle],
             others=words[middle:last],
-            head=head,
-            before=words[max(begin, first - LONGEST_BEFORE) : first],
-            after=words[last + 1] if last + 1 < end else "",
+            head=words[last],
+            before=words[max(begin, first - FARTHEST) : first],
+            after=words[last + 1 : min(end, last + 1 + FARTHEST)],
         )
-        return self._not_objects.rule_for(context) is None
-
-    def _mention(self, tokens: Tokens, phrase: FoundPhrase, sentence_begin: int) -> Mention:
-        words, first, inner, last = tokens.words, phrase.first, phrase.inner, phrase.last
-        is_plural_form = tokens.is_plural(last)
-        owned = max(inner, tokens.classes.rfind(POSSESSIVE, inner, last) + 1)
-        is_plural, count = self._number(words[first:inner], words[owned : last + 1], is_plural_form=is_plural_form)
-        return Mention(
-            spans=((tokens.begins[first] - sentence_begin, tokens.ends[last] - sentence_begin),),
-            head=self._lexicon.lemma(words[last]) if is_plural_form else words[last],
-            is_plural=is_plural,
-            count=count,
-        )
+        return self._not_objects.rule_for(context) is not None
