@@ -18,7 +18,7 @@ from benchmarks import split_fresh, split_texts
 from benchmarks.split_mdetr import Parsed, bare_spans, boxed, parsed
 from xdetr_data.boxes import Box, xywh_to_xyxy
 from xdetr_data.shared_boxes import hulls_of_overlapping
-from xdetr_data.spans import Span, shift_spans
+from xdetr_data.spans import Span, join_spans, shift_spans
 from xdetr_data.toyworld.packing import Expression, pack_expressions
 
 PHOTOS = 150
@@ -37,8 +37,8 @@ Said = tuple[str, tuple[Span, ...] | None]  # a text and its phrases; None: cont
 class Case:
     """A paragraph with its truth.
 
-    ``negatives`` are without their own marks ("no"), ``negatives_kept`` are all words with theirs ("no."); ``together``
-    spans annotations whose boxes overlap.
+    ``annotations`` are joined words, as the pipeline hands them on; ``together`` spans those whose boxes overlap;
+    ``negatives`` are without their own marks ("no"), ``negatives_kept`` are all words with theirs ("no.").
     """
 
     caption: str
@@ -96,10 +96,12 @@ def narrative_sentences(fixtures: Path) -> list[Said]:
 def derived_cases(fixtures: Path) -> list[Case]:
     """The derived fixture with its truth; bare words are made from its own."""
     document = json.loads((fixtures / "derived/final_mixed_train.json").read_text(encoding="utf-8"))
+    captions = {image["id"]: image["caption"] for image in document["images"]}
     spans: dict[int, list[tuple[Span, ...]]] = {}
     boxes: dict[int, list[Box]] = {}
     for annotation in document["annotations"]:
-        spans.setdefault(annotation["image_id"], []).append(tuple(map(tuple, annotation["tokens_positive"])))
+        words = join_spans(annotation["tokens_positive"], captions[annotation["image_id"]])
+        spans.setdefault(annotation["image_id"], []).append(words)
         boxes.setdefault(annotation["image_id"], []).append(xywh_to_xyxy(annotation["bbox"]))
     truth = {}
     for line in (fixtures / "derived/mixed_truth.jsonl").read_text(encoding="utf-8").splitlines():
@@ -115,7 +117,9 @@ def derived_cases(fixtures: Path) -> list[Case]:
             Case(
                 caption=caption,
                 annotations=tuple(spans.get(image["id"], ())),
-                together=tuple(hulls_of_overlapping(spans.get(image["id"], []), boxes.get(image["id"], []), PACKING_IOU)),
+                together=tuple(
+                    hulls_of_overlapping(spans.get(image["id"], []), boxes.get(image["id"], []), PACKING_IOU)
+                ),
                 negatives=(
                     *(span for span in kept if " " in caption[slice(*span)]),
                     *(match.span() for match in bare if match),
@@ -222,7 +226,7 @@ def pack(expressions: list[Expression], negatives: list[tuple[Span, ...] | None]
                 for index, (begin, end) in zip(one.expressions, one.sentences, strict=True)
             ]
             words = bare_spans([span for spans in own for span in spans], one.caption)
-        spans = [annotation.spans_char for annotation in one.annotations]
+        spans = [join_spans(annotation.spans_char, one.caption) for annotation in one.annotations]
         boxes = [annotation.box_xyxy for annotation in one.annotations]
         cases.append(
             Case(

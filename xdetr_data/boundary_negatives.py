@@ -1,13 +1,14 @@
 """What negative words say about the marks of a packed paragraph.
 
-Three ways of writing them are known. MDETR's own script strips every mark from a word, and leaves out the words of noun
-phrases that have no box: what begins an expression is then boxed or at least a negative word. Other converters take all
-words, bare or with their own marks ("no.", "stove,"). A GQA question is one span in all of them.
+Several ways of writing them are known. MDETR's own script strips every mark from a word, and leaves out the words of
+noun phrases that have no box: what begins an expression is then boxed or at least a negative word, and all boxed words
+are negative too. Other converters take all words, or all that have no box, bare or with their own marks ("no.",
+"stove,"). A GQA question is one span in all of them.
 """
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -19,9 +20,9 @@ SURE = 3.0  # a mark whose score in nats is above it is cut wherever both sides 
 
 _INNER_MARK = re.compile(r"[,;:!]")
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
+_TWO_WORDS = re.compile(r"[^\W_]\S* \S*[^\W_]")
 _BOUNDARIES = (". ", "? ")
-_SHORT_WORD = 4  # no several words are shorter: saves looking
-_SHORT_GAP = 3  # no word fits in it: saves looking
+_SHORT_GAP = 2  # no word fits in it: saves looking
 
 # Nats.
 _WHOLE = 9.0
@@ -31,7 +32,7 @@ _KEPT_BY_SOME = -4.0  # an abbreviation, where ordinary words keep marks too
 _KEPT_BY_MANY = -1.5
 _KEPT_BY_NONE = 7.0
 _BEGINS_BOXED = 2.0
-_BEGINS_NEGATIVE = -1.0
+_BEGINS_NEGATIVE = -0.9
 _BEGINS_LEFT_OUT = -3.0
 _NO_QUESTION = -1.5  # a question mark that ends no question as in GQA
 
@@ -67,7 +68,7 @@ def add_negative_evidence(marks: Marks, negative_spans: Sequence[Span], boxed_be
     if not begins:
         return False
     kept: list[int] = []
-    loose: list[int] = []
+    loose: list[tuple[int, int]] = []  # marks that no word keeps, each with the place of the next negative span
     has_unspoken = ends[-1] < len(text) - 1  # a last word that is no negative word
     for index, mark in enumerate(marks.offsets):
         at = bisect_right(ends, mark + 1)
@@ -75,7 +76,9 @@ def add_negative_evidence(marks: Marks, negative_spans: Sequence[Span], boxed_be
             scores[index] = NEVER
             continue
         end = ends[at - 1] if at else 0
-        if end >= mark and mark - begins[at - 1] > _SHORT_WORD and _is_whole(marks, begins[at - 1], mark):
+        if end < mark:
+            has_unspoken = has_unspoken or text[mark - 1] != " "
+        elif text.find(" ", begins[at - 1], mark) >= 0 and _may_begin(marks, begins[at - 1]):
             scores[index] += _WHOLE
             _own_whole(marks, begins[at - 1], index)
             continue
@@ -84,25 +87,49 @@ def add_negative_evidence(marks: Marks, negative_spans: Sequence[Span], boxed_be
         if end > mark:
             kept.append(index)
         else:
-            loose.append(index)
-            has_unspoken = has_unspoken or (end < mark and text[mark - 1] != " ")
-    if ends[-1] >= len(text) - 1 and _is_whole(marks, begins[-1], len(text) - 1):
+            loose.append((index, at))
+    if ends[-1] >= len(text) - 1 and text.find(" ", begins[-1], -1) >= 0 and _may_begin(marks, begins[-1]):
         _own_whole(marks, begins[-1], len(marks.offsets))
-    if kept or (min(scores) <= SURE and _words_keep_marks(text, ends)):
+    if kept:
         if ends[-1] != len(text):
             _add_kept(scores, kept, has_unspoken)
-        for index in loose:
-            scores[index] += _KEPT_BY_NONE
+    elif min(scores) > SURE and set(boxed_begins).issuperset([marks.begin, *(mark + 2 for mark in marks.offsets)]):
+        return False  # every sentence begins with a box: nothing to add
+    elif (
+        2 * len(boxed_begins) > len(scores)
+        and _leaves_words_out(text, begins, ends)
+        and all(_is_inside(first, begins, ends) for first in set(boxed_begins).difference(begins))
+    ):
+        _add_beginnings(marks, loose, (begins, ends), boxed_begins)
+        return True
+    elif min(scores) > SURE or not _words_keep_marks(text, ends):
         return False
-    if 2 * len(boxed_begins) <= sum(score > 0 for score in scores) or not _leaves_words_out(text, begins, ends):
-        return False
+    for index, _ in loose:
+        scores[index] += _KEPT_BY_NONE
+    return False
+
+
+def _add_beginnings(
+    marks: Marks,
+    loose: list[tuple[int, int]],
+    negatives: tuple[Sequence[int], Sequence[int]],
+    boxed_begins: Sequence[int],
+) -> None:
+    """Adds what the words after marks say in the released file; nouns that are not the root own no expression."""
+    text, scores, (begins, ends) = marks.text, marks.scores, negatives
     boxed = set(boxed_begins)
-    for index in loose:
-        scores[index] += _beginning(text, marks.offsets[index] + 2, begins, ends, boxed)
-    for first in boxed_begins:
-        if not _is_root(text, first, begins, ends):
-            marks.owned[bisect_left(marks.offsets, first - 1)] -= 1
-    return True
+    for index, at in loose:
+        first = marks.offsets[index] + 2
+        if first in boxed or (first + 1 in boxed and not text[first].isalnum()):
+            scores[index] += _BEGINS_BOXED
+        elif at < len(begins) and (begins[at] == first or begins[at] <= text.find(" ", first)):
+            scores[index] += _BEGINS_NEGATIVE
+        else:
+            scores[index] += _BEGINS_LEFT_OUT
+    before = set(ends)
+    for first in boxed:
+        if first - 1 not in before and text[first - 2] not in ".?" and not _is_root(text, first, begins, ends):
+            marks.owned[bisect_left(marks.offsets, first - 1)] -= boxed_begins.count(first)
 
 
 def _is_root(text: str, first: int, begins: Sequence[int], ends: Sequence[int]) -> bool:
@@ -110,32 +137,26 @@ def _is_root(text: str, first: int, begins: Sequence[int], ends: Sequence[int]) 
 
     All of that phrase is boxed and negative; of other phrases only a boxed noun is, not the "a" or "many" before it.
     """
-    at = bisect_right(ends, first - 2)
-    if at < len(ends) and begins[at] <= first - 2:
+    if first < 2 or _is_inside(first - 2, begins, ends):
         return True
-    return text[text.rfind(" ", 0, max(0, first - 1)) + 1 : max(0, first - 1)].lower() not in DETERMINERS
+    return text[text.rfind(" ", 0, first - 1) + 1 : first - 1].lower() not in DETERMINERS
 
 
-def _beginning(
-    text: str, first: int, begins: Sequence[int], ends: Sequence[int], boxed: Collection[int]
-) -> float:
-    """What the first word after a mark says where negative words were written as in the released file."""
-    if first in boxed or (first + 1 in boxed and not text[first].isalnum()):
-        return _BEGINS_BOXED
-    at = bisect_right(ends, first)
-    end = text.find(" ", first)
-    is_negative = at < len(ends) and (end < 0 or begins[at] < end)
-    return _BEGINS_NEGATIVE if is_negative else _BEGINS_LEFT_OUT
+def _is_inside(offset: int, begins: Sequence[int], ends: Sequence[int]) -> bool:
+    at = bisect_right(ends, offset)
+    return at < len(ends) and begins[at] <= offset
 
 
 def _leaves_words_out(text: str, begins: Sequence[int], ends: Sequence[int]) -> bool:
-    """Whether a word is no negative word although no mark follows it."""
-    for end, begin in zip(ends, begins[1:], strict=False):
-        if begin - end > _SHORT_GAP:
-            gap = text[end:begin]
-            if not any(mark in gap for mark in _BOUNDARIES) and _LETTER_OR_DIGIT.search(gap):
+    """Whether a word is no negative word although no mark follows it, or two words before a mark are none."""
+    previous = 0
+    for begin, end in zip(begins, ends, strict=True):
+        if begin - previous > _SHORT_GAP:
+            *closing, last = text[previous:begin].replace("? ", ". ").split(". ")
+            if _LETTER_OR_DIGIT.search(last) or any(_TWO_WORDS.search(piece) for piece in closing):
                 return True
-    return False
+        previous = end
+    return _TWO_WORDS.search(text, previous) is not None
 
 
 def _add_kept(scores: list[float], kept: list[int], has_unspoken: bool) -> None:
@@ -156,22 +177,19 @@ def _add_kept(scores: list[float], kept: list[int], has_unspoken: bool) -> None:
             scores[index] += _KEPT_BY_ONE if len(ordinary) == 1 else _KEPT_BY_MANY
 
 
-def _sorted_inside(spans: Sequence[Span], length: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _sorted_inside(spans: Sequence[Span], length: int) -> tuple[Sequence[int], Sequence[int]]:
     """Begins and ends, both in order, of the spans inside the text; of spans inside others the greatest end so far."""
     begins, ends = zip(*sorted(spans), strict=True)
-    if begins[0] < 0 or max(ends) > length:
+    ordered = sorted(ends)
+    if begins[0] < 0 or ordered[-1] > length:
         inside = [span for span in spans if 0 <= span[0] < span[1] <= length]
         return _sorted_inside(inside, length) if inside else ((), ())
-    if list(ends) != sorted(ends):
-        ends = tuple(accumulate(ends, max))
-    return begins, ends
+    return begins, ordered if ordered == list(ends) else tuple(accumulate(ends, max))
 
 
-def _is_whole(marks: Marks, first: int, mark: int) -> bool:
-    """Whether a negative span from ``first`` to a mark has several words and begins where an expression may begin."""
-    return marks.text.find(" ", first, mark) >= 0 and (
-        first == marks.begin or marks.text[first - 2 : first] in _BOUNDARIES
-    )
+def _may_begin(marks: Marks, first: int) -> bool:
+    """Whether an expression may begin at ``first``."""
+    return first == marks.begin or marks.text[first - 2 : first] in _BOUNDARIES
 
 
 def _own_whole(marks: Marks, first: int, index: int) -> None:

@@ -182,7 +182,7 @@ def abbreviation_score(kind: Before, words: tuple[str, str, str, str], after: in
             is_saint = not first or first in _FUNCTION or _NAME.sub("", following) in _WORDS["saints"]
             return score + (-6.0 if is_saint else 0.2)
         case Before.ELLIPSIS:
-            return score - 3.3
+            return score - 2.0
         case Before.NUMBER | Before.NUMBERED if after == After.DIGIT or following[:1] == "#":
             return -6.0
         case Before.NUMBER:

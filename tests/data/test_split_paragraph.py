@@ -245,6 +245,60 @@ def test_a_paragraph_without_annotations_is_still_split() -> None:
     assert parts(caption, found) == ["a man on a bench.", "two dogs.", "the bus is red."]
 
 
+def test_what_lies_together_is_never_cut() -> None:
+    caption = "A red bus. The driver waves. A dog."
+    annotations: list[list[Span]] = [[(2, 9)], [(15, 21)], [(31, 34)]]
+    for together, count in [((2, 21), 2), ((10, 21), 2), ((2, 10), 3), ((2, 11), 2), ((2, 34), 1)]:
+        found = split_paragraph(caption, annotation_spans=annotations, negative_spans=[], together=[together])
+        assert len(found.sentences) == count
+        assert found.ambiguous == ()
+
+
+def test_nonsense_that_lies_together_says_nothing() -> None:
+    caption = "A red bus. The driver waves."
+    for together in [(-1, 20), (0, 99), (20, 3), (9, 9)]:
+        found = split_paragraph(
+            caption, annotation_spans=[[(2, 9)], [(15, 21)]], negative_spans=[], together=[together]
+        )
+        assert len(found.sentences) == 2
+
+
+def released(caption: str, boxed: list[str], left_out: list[str]) -> list[str]:
+    """The split of a caption whose negative words are bare and leave some out, as in MDETR's released file."""
+    annotations = [[(caption.index(one), caption.index(one) + len(one))] for one in boxed]
+    outside = [(caption.index(one), caption.index(one) + len(one)) for one in left_out]
+    words = [match.span() for match in re.finditer(r"[^\W_](?:\S*[^\W_])?", caption)]
+    negatives = [(b, e) for b, e in words if not any(first <= b and e <= last for first, last in outside)]
+    negatives += [span for spans in annotations for span in spans]
+    return parts(caption, split_paragraph(caption, annotation_spans=annotations, negative_spans=negatives))
+
+
+def test_where_every_expression_is_boxed_a_sentence_without_a_box_belongs_to_the_one_before() -> None:
+    caption = "the boy in red. far right. a clock on the wall. two zebras. one is grazing."
+    found = released(caption, ["the boy", "a clock", "two zebras"], ["the wall"])
+    assert found == ["the boy in red. far right.", "a clock on the wall.", "two zebras. one is grazing."]
+
+
+def test_a_boxed_noun_whose_article_is_left_out_is_not_what_its_expression_is_about() -> None:
+    caption = "a bowl of soup. there is a spoon in it. a dog on the grass."
+    assert released(caption, ["a bowl", "spoon", "a dog"], ["soup", "a spoon", "the grass"]) == [
+        "a bowl of soup. there is a spoon in it.",
+        "a dog on the grass.",
+    ]
+    assert len(released(caption, ["a bowl", "a spoon", "a dog"], ["soup", "the grass"])) == 3
+
+
+def test_a_word_that_is_left_out_begins_no_expression_and_a_boxed_one_does() -> None:
+    caption = "board shows 6 p.m. departure behind travelers. the dog on the grass."
+    assert len(released(caption, ["board", "travelers", "the dog"], ["departure", "the grass"])) == 2
+    assert len(released(caption, ["board", "departure", "the dog"], ["travelers", "the grass"])) == 3
+
+
+def test_where_most_annotations_are_missing_no_sentence_needs_one() -> None:
+    caption = "two men at a table. A dog on the grass. the bus near a tree. red lights."
+    assert len(released(caption, ["two men"], ["a table", "the grass", "a tree"])) == 4
+
+
 @pytest.mark.parametrize(
     ("caption", "expected"),
     [
@@ -304,13 +358,18 @@ SPANS = st.tuples(st.integers(-2, 40), st.integers(-2, 40))
     st.lists(LETTERS, max_size=40).map("".join) | st.text(max_size=40),
     st.lists(st.lists(SPANS, max_size=3), max_size=6),
     st.lists(SPANS, max_size=12),
+    st.lists(SPANS, max_size=3),
 )
-@example("a. b", [[(3, 4), (0, 1)]], [])
-@example(" .", [], [(1, 1)])
+@example("a. b", [[(3, 4), (0, 1)]], [], [])
+@example(" .", [], [(1, 1)], [])
 def test_any_text_with_any_spans_is_split_lawfully(
-    caption: str, annotations: list[list[Span]], negatives: list[Span]
+    caption: str, annotations: list[list[Span]], negatives: list[Span], together: list[Span]
 ) -> None:
-    check_laws(caption, annotations, split_paragraph(caption, annotation_spans=annotations, negative_spans=negatives))
+    found = split_paragraph(caption, annotation_spans=annotations, negative_spans=negatives, together=together)
+    check_laws(caption, annotations, found)
+    for begin, end in together:
+        if 0 <= begin < end <= len(caption):
+            assert not any(begin < cut < end for _, cut in found.sentences[:-1])
 
 
 SOME_WORDS = (

@@ -13,10 +13,10 @@ Every possible boundary gets a score in nats, and the segmentation with the best
 boundaries, where the state is whether the open sentence owns an annotation yet.
 """
 
-import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from xdetr_data.boundary_negatives import NEVER, SURE, Marks, add_negative_evidence
 from xdetr_data.boundary_words import (
@@ -29,9 +29,9 @@ from xdetr_data.boundary_words import (
 )
 from xdetr_data.spans import Span
 
-_MARK = re.compile(r"[.?] ")
 _LONGEST_WORD = 32  # what is looked at of a longer one: bounds the work and the caches on strange text
 _PLAIN = Before.PLAIN
+_END = itemgetter(1)
 
 # Nats. The words' own scores lie between about -6 and 6.
 _WITHOUT_ANNOTATION = 2.3
@@ -74,7 +74,9 @@ def split_paragraph(
     """
     text = caption.rstrip()
     begin = len(text) - len(text.lstrip())
-    marks = [match.start() for match in _MARK.finditer(text, begin)]
+    marks = _places(text, ". ", begin)
+    if "? " in text:
+        marks = sorted(marks + _places(text, "? ", begin))
     if not marks:
         return ParagraphSplit(((begin, len(text)),) if text else (), ())
     owned, begins, excluded = _annotation_evidence(marks, annotation_spans, len(caption))
@@ -94,7 +96,16 @@ def split_paragraph(
         sentences.append((begin, marks[index] + 1))
         begin = marks[index] + 2
     sentences.append((begin, len(text)))
-    return ParagraphSplit(tuple(sentences), tuple(marks[index] + 1 for index in ambiguous))
+    return ParagraphSplit(tuple(sentences), tuple([marks[index] + 1 for index in ambiguous]))
+
+
+def _places(text: str, boundary: str, begin: int) -> list[int]:
+    places = []
+    at = text.find(boundary, begin)
+    while at >= 0:
+        places.append(at)
+        at = text.find(boundary, at + 1)
+    return places
 
 
 def _annotation_evidence(
@@ -109,7 +120,7 @@ def _annotation_evidence(
             first, last = spans[0]
         elif spans:
             first = min(spans)[0]
-            last = max(end for _, end in spans)
+            last = max(spans, key=_END)[1]
         else:
             continue
         if not 0 <= first < last <= length:
@@ -167,11 +178,16 @@ def _best_cuts(scores: list[float], owned: list[int], is_released: bool) -> tupl
     margins: list[tuple[float, float]] = []
     following = SURE  # the score of the next mark
     for score, count in zip(reversed(scores), reversed(owned), strict=False):
-        closed = score + (with_one if count else without - (later if following > 0 else 0.0))
+        if count:
+            closed, stay_without = score + with_one, with_one
+        else:
+            closed, stay_without = score + without - (later if following > 0 else 0.0), without
         following = score
-        stay_without = with_one if count else without
-        margins.append((closed - penalty - stay_without, closed - with_one))
-        with_one, without = max(closed, with_one), max(closed - penalty, stay_without)
+        closed_without = closed - penalty
+        margins.append((closed_without - stay_without, closed - with_one))
+        if closed > with_one:  # max() is slow
+            with_one = closed
+        without = closed_without if closed_without > stay_without else stay_without
     cuts, ambiguous = [], []
     has_one = owned[0] > 0
     for index, margin in enumerate(reversed(margins)):
