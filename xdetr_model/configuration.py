@@ -13,6 +13,7 @@ from xdetr_model.errors import ModelConfigError
 ClassLoss = Literal["bce", "focal"]
 Treatment = Literal["negative", "ignore"]
 SentencePooling = Literal["first", "mean"]
+BackboneNorm = Literal["frozen_batch", "group"]
 
 RESNET50_BACKBONE: dict[str, Any] = {"model_type": "resnet", "out_features": ["stage2", "stage3", "stage4"]}
 
@@ -63,6 +64,7 @@ class XDetrConfig(PreTrainedConfig):  # type: ignore[misc]
     ``detector_config`` is a ``DeformableDetrConfig`` (ResNet backbone of transformers; no timm), ``text_config`` the
     configuration of any transformers text encoder. ``alignment_dim`` is the width of the space in which objects and
     tokens meet, ``frozen_backbone_stages`` counts the stem as the first (2 = stem and first stage, as DETR does).
+    ``backbone_norm``: batch norms frozen as in DETR suit published weights; ``group`` is for training from scratch.
     ``mask_padding`` makes a photo's result independent of what it is padded with; False is the library's behaviour.
     Loss defaults are those of the X-DETR supplement. Raises ModelConfigError for values outside their range.
     """
@@ -82,6 +84,7 @@ class XDetrConfig(PreTrainedConfig):  # type: ignore[misc]
     sentence_pooling: str = "first"
     max_text_tokens: int = 256
     frozen_backbone_stages: int = 2
+    backbone_norm: str = "frozen_batch"
     mask_padding: bool = True
 
     class_loss: str = "bce"
@@ -111,6 +114,7 @@ class XDetrConfig(PreTrainedConfig):  # type: ignore[misc]
         choices = {
             "class_loss": get_args(ClassLoss),
             "sentence_pooling": get_args(SentencePooling),
+            "backbone_norm": get_args(BackboneNorm),
             "textless_regions": get_args(Treatment),
             "unmatched_objects": get_args(Treatment),
             "same_text": get_args(Treatment),

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from xdetr_model.gather import gather_rows, mean_count, rank, row_counts, world_size
 
+PHOTOS_PER_RANK = 1 << 32  # sets the photos of different ranks apart
+
 
 class Side(NamedTuple):
     """Vectors ``[K, d]`` and the photo ``[K]`` that each belongs to (its place in the batch)."""
@@ -55,27 +57,14 @@ def contrast(
     """Both directions. ``ignore_same_text`` takes columns of another photo that carry a row's own text out of its
     denominator. With ``gather`` the columns are those of all ranks. No pairs give 0, with zero gradients."""
     joined = gather and world_size() > 1
-    offset = rank() if joined else 0
-    span = _photo_span(left, right, joined)
-    rights = _columns(right, pairs.right, pairs.text, offset * span, joined)
-    lefts = _columns(left, pairs.left, pairs.text, offset * span, joined)
-    first_right = _first(right.vectors, joined)
-    first_left = _first(left.vectors, joined)
-    forward, left_rows = _one_way(
-        left, pairs.left, pairs.right + first_right, pairs.text, offset * span, rights, temperature, ignore_same_text
-    )
-    backward, right_rows = _one_way(
-        right, pairs.right, pairs.left + first_left, pairs.text, offset * span, lefts, temperature, ignore_same_text
-    )
+    offset = rank() * PHOTOS_PER_RANK if joined else 0
+    rights = _columns(right, pairs.right, pairs.text, offset, joined)
+    lefts = _columns(left, pairs.left, pairs.text, offset, joined)
+    to_right = pairs._replace(right=pairs.right + _first(right.vectors, joined))
+    to_left = Pairs(pairs.right, pairs.left + _first(left.vectors, joined), pairs.text)
+    forward, left_rows = _one_way(left, to_right, offset, rights, temperature, ignore_same_text)
+    backward, right_rows = _one_way(right, to_left, offset, lefts, temperature, ignore_same_text)
     return Contrast(forward, backward, left_rows, right_rows)
-
-
-def _photo_span(left: Side, right: Side, joined: bool) -> int:
-    """A number above every photo's place on every rank, so that ``rank * span + photo`` is unique."""
-    largest = max([int(s.photo.max()) + 1 for s in (left, right) if s.photo.numel()], default=1)
-    if not joined:
-        return largest
-    return int(gather_rows(torch.tensor([largest], device=left.photo.device)).max())
 
 
 def _first(rows: Tensor, joined: bool) -> int:
@@ -91,22 +80,16 @@ def _columns(side: Side, carriers: Tensor, texts: Tensor, photo_offset: int, joi
 
 
 def _one_way(
-    rows: Side,
-    row_of_pair: Tensor,
-    column_of_pair: Tensor,
-    text_of_pair: Tensor,
-    photo_offset: int,
-    columns: _Columns,
-    temperature: float,
-    ignore_same_text: bool,
+    rows: Side, pairs: Pairs, photo_offset: int, columns: _Columns, temperature: float, ignore_same_text: bool
 ) -> tuple[Tensor, int]:
-    used, row = torch.unique(row_of_pair, return_inverse=True)
+    """``pairs``: left = row on this rank, right = column among all."""
+    used, row = torch.unique(pairs.left, return_inverse=True)
     similarity = rows.vectors[used] @ columns.vectors.T / temperature
     positive = torch.zeros_like(similarity, dtype=torch.bool)
-    positive[row, column_of_pair] = True
+    positive[row, pairs.right] = True
     if ignore_same_text:
         elsewhere = (rows.photo[used] + photo_offset)[:, None] != columns.photo[None]
-        seen = ~(_share_text(row, text_of_pair, columns, similarity) & elsewhere) | positive
+        seen = ~(_share_text(row, pairs.text, columns, similarity) & elsewhere) | positive
         spread = torch.logsumexp(similarity.masked_fill(~seen, -math.inf), 1)
     else:
         spread = torch.logsumexp(similarity, 1)

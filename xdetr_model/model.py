@@ -84,7 +84,7 @@ class XDetrModel(PreTrainedModel):  # type: ignore[misc]
         detector: Any = config.detector_config
         width = int(detector.d_model)
         heads = (int(detector.decoder_layers) if detector.with_box_refine else 1) + int(detector.two_stage)
-        self.model = XDetrTrunk(detector, mask_padding=config.mask_padding)
+        self.model = XDetrTrunk(detector, config.mask_padding, config.backbone_norm)
         self.class_embed = nn.ModuleList(ObjectnessHead(width) for _ in range(heads))
         self.bbox_embed = nn.ModuleList(BoxHead(width, not detector.two_stage and i == 0) for i in range(heads))
         self.text_encoder = build_text_encoder(config.text_config)

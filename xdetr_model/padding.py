@@ -16,6 +16,7 @@ from transformers.models.resnet.modeling_resnet import (
     ResNetBackbone,
     ResNetBasicLayer,
     ResNetBottleNeckLayer,
+    ResNetConvLayer,
 )
 
 from xdetr_model.precision import full
@@ -35,11 +36,10 @@ def blank(map_BCHW: Tensor, mask_BHW: Tensor | None) -> Tensor:
     return map_BCHW if mask_BHW is None else map_BCHW * mask_BHW[:, None].to(map_BCHW.dtype)
 
 
-def masked_group_norm(map_BCHW: Tensor, mask_BHW: Tensor | None, norm: nn.GroupNorm) -> Tensor:
-    """Group norm whose mean and variance are those of the photo alone; 0 on the padding."""
-    if mask_BHW is None:
-        output: Tensor = norm(map_BCHW)
-        return output
+def normalise(map_BCHW: Tensor, mask_BHW: Tensor | None, norm: nn.Module) -> Tensor:
+    """A norm of the photo alone, 0 on the padding; group norms take mean and variance from the photo alone too."""
+    if mask_BHW is None or not isinstance(norm, nn.GroupNorm):
+        return blank(norm(map_BCHW), mask_BHW)
     batch, channels, height, width = map_BCHW.shape
     grouped = full(map_BCHW).reshape(batch, norm.num_groups, channels // norm.num_groups, height, width)
     inside = mask_BHW[:, None, None].to(grouped.dtype)
@@ -51,24 +51,31 @@ def masked_group_norm(map_BCHW: Tensor, mask_BHW: Tensor | None, norm: nn.GroupN
     return blank(affine, mask_BHW).to(map_BCHW.dtype)
 
 
+def _layer(layer: ResNetConvLayer, map_BCHW: Tensor, mask_BHW: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    hidden = layer.convolution(map_BCHW)
+    mask = follow_mask(mask_BHW, hidden)
+    return blank(layer.activation(normalise(hidden, mask, layer.normalization)), mask), mask
+
+
 def _block(
     block: ResNetBasicLayer | ResNetBottleNeckLayer, map_BCHW: Tensor, mask_BHW: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    residual, hidden, mask = block.shortcut(map_BCHW), map_BCHW, mask_BHW
+    hidden, mask = map_BCHW, mask_BHW
     for layer in block.layer:
-        hidden = layer(hidden)
-        mask = follow_mask(mask, hidden)
-        hidden = blank(hidden, mask)
+        hidden, mask = _layer(layer, hidden, mask)
+    residual = map_BCHW
+    if not isinstance(block.shortcut, nn.Identity):
+        residual = normalise(block.shortcut.convolution(map_BCHW), mask, block.shortcut.normalization)
     return blank(block.activation(hidden + residual), mask), mask
 
 
 def resnet_feature_maps(backbone: ResNetBackbone, pixels_BCHW: Tensor, mask_BHW: Tensor | None) -> list[FeatureMap]:
     """The backbone's output maps and their masks; equal to ``backbone(pixels)`` where there is no padding."""
-    hidden, mask, maps = pixels_BCHW, mask_BHW, []
-    for stem in (backbone.embedder.embedder, backbone.embedder.pooler):
-        hidden = stem(blank(hidden, mask))
-        mask = follow_mask(mask, hidden)
-        hidden = blank(hidden, mask)
+    maps = []
+    hidden, mask = _layer(backbone.embedder.embedder, blank(pixels_BCHW, mask_BHW), mask_BHW)
+    hidden = backbone.embedder.pooler(hidden)
+    mask = follow_mask(mask, hidden)
+    hidden = blank(hidden, mask)
     if "stem" in backbone.out_features:
         maps.append((hidden, mask))
     for name, stage in zip(backbone.stage_names[1:], backbone.encoder.stages, strict=True):
@@ -84,12 +91,11 @@ def project_levels(projections: Iterable[nn.Module], maps: Sequence[FeatureMap])
     levels: list[FeatureMap] = []
     for index, projection in enumerate(projections):
         convolution, norm = projection.children()
-        assert isinstance(norm, nn.GroupNorm)
         if index < len(maps):
             source, mask = maps[index]
         else:
             source, mask = maps[-1] if index == len(maps) else levels[-1]
         projected = convolution(source)
         mask = follow_mask(mask, projected)
-        levels.append((masked_group_norm(projected, mask, norm), mask))
+        levels.append((normalise(projected, mask, norm), mask))
     return levels

@@ -19,6 +19,7 @@ from transformers.models.deformable_detr.modeling_deformable_detr import (
     DeformableDetrConvEncoder,
     DeformableDetrDecoder,
     DeformableDetrEncoder,
+    DeformableDetrFrozenBatchNorm2d,
     DeformableDetrPreTrainedModel,
     DeformableDetrSinePositionEmbedding,
 )
@@ -29,6 +30,7 @@ from xdetr_model.precision import full, full_dtype
 from xdetr_model.proposals import Proposals, grid_proposals, pick_proposals, proposal_embedding, refine
 
 IMAGE_BOX_CXCYWH_NORM = (0.5, 0.5, 1.0, 1.0)
+CHANNELS_PER_GROUP = 8
 
 
 class Memory(NamedTuple):
@@ -78,11 +80,13 @@ class Decoder(_XavierInit, DeformableDetrDecoder):  # type: ignore[misc]
 class XDetrTrunk(_XavierInit, DeformableDetrPreTrainedModel):  # type: ignore[misc]
     """See the module."""
 
-    def __init__(self, config: DeformableDetrConfig, mask_padding: bool = True):
+    def __init__(self, config: DeformableDetrConfig, mask_padding: bool = True, backbone_norm: str = "frozen_batch"):
         super().__init__(config)
         width = config.d_model
         self.mask_padding = mask_padding
         self.backbone = DeformableDetrConvEncoder(config)
+        if backbone_norm == "group":
+            _use_group_norms(self.backbone)
         self.position_embedding = DeformableDetrSinePositionEmbedding(width // 2, normalize=True)
         self.input_proj = _input_projections(
             self.backbone.intermediate_channel_sizes, width, int(config.num_feature_levels)
@@ -212,6 +216,15 @@ def _input_projections(channels: Sequence[int], width: int, levels: int) -> nn.M
         projections.append(nn.Sequential(coarser, nn.GroupNorm(32, width)))
         source = width
     return nn.ModuleList(projections)
+
+
+def _use_group_norms(backbone: nn.Module) -> None:
+    """Norms that can be trained from scratch at small batches, in place of frozen ones."""
+    for module in list(backbone.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, DeformableDetrFrozenBatchNorm2d):
+                channels = child.weight.numel()
+                setattr(module, name, nn.GroupNorm(max(1, channels // CHANNELS_PER_GROUP), channels))
 
 
 def _library_levels(

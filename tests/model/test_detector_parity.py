@@ -82,6 +82,14 @@ def test_a_photo_alone_and_in_a_padded_batch_is_the_same(detector: dict[str, Any
     assert worst < 1e-4
 
 
+def test_group_norms_in_the_backbone_do_not_see_the_padding() -> None:
+    model = tiny_model(REFINED, backbone_norm="group")
+    photos = [torch.randn(3, 75, 61), torch.randn(3, 97, 131)]
+    with torch.no_grad():
+        together = model.encode_image(*pad_together(photos))
+        assert max(difference(model.encode_image(p[None]), together, i) for i, p in enumerate(photos)) < 1e-4
+
+
 def test_padding_of_a_rounded_up_size_changes_nothing() -> None:
     model = tiny_model(TWO_STAGE)
     photo = torch.randn(1, 3, 75, 61)
