@@ -1,6 +1,7 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from tests.data.tiny_dataset import KEYS, PREFIX, TinyDataset, build
 from tests.strategies import grounded_images, texts
 from xdetr_data import statistics as module
-from xdetr_data.distributions import Histogram, histogram
+from xdetr_data.distributions import Histogram, Sums, histogram
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest, ShardEntry
 from xdetr_data.record import GroundedImage
@@ -93,8 +94,6 @@ def test_areas_are_shares_of_the_photo(samples: list[GroundedImage]) -> None:
 
 @given(st.lists(texts().filter(bool), min_size=1, max_size=4), st.data())
 def test_words_of_spans_are_counted_as_split_counts_them(found: list[str], data: st.DataObject) -> None:
-    import numpy as np
-
     index = st.integers(0, len(found) - 1)
     chosen = data.draw(st.lists(index, max_size=6))
     spans = []
@@ -106,6 +105,12 @@ def test_words_of_spans_are_counted_as_split_counts_them(found: list[str], data:
         len(span_text([span], found[text]).split()) for text, span in zip(chosen, spans, strict=True)
     ]
     assert words_of_texts(found).tolist() == [len(text.split()) for text in found]
+
+
+def test_a_value_on_an_edge_belongs_to_the_bin_above_and_the_largest_to_the_last() -> None:
+    sums = Sums()
+    sums.real("x", np.array([0.0, 0.25, 0.25, 0.5, 1.0]), (0.0, 0.25, 0.5, 1.0))
+    assert sums.binned("x", (0.0, 0.25, 0.5, 1.0)).counts == [1, 2, 2]
 
 
 def test_quantiles_are_values_that_occur() -> None:

@@ -30,7 +30,7 @@ def test_any_sample_can_be_drawn_without_a_warning(sample: GroundedImage) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["$x^2$", "$\\frac{", "a_b^c", "\\alpha", "😀 狗 \u202e rtl", "two\nlines\ttab", "\x1b[31m"]
+    "text", ["$x^2$", "$\\frac{$", "a_b^c", "\\alpha", "😀 狗 \u202e rtl", "two\nlines\ttab", "\x1b[31m"]
 )
 @pytest.mark.parametrize("file_format", ["png", "svg", "pdf"])
 def test_text_of_data_is_neither_mathematics_nor_a_crash(text: str, file_format: str) -> None:
@@ -40,6 +40,11 @@ def test_text_of_data_is_neither_mathematics_nor_a_crash(text: str, file_format:
 
 def test_dollars_are_drawn_as_dollars() -> None:
     assert "$x^2$" in words_of(photo([("$x^2$", [(0, 5, (0,))])]))
+
+
+def test_no_text_is_parsed_as_mathematics() -> None:
+    figure = draw_sample(photo([("$x$ man", [(0, 3, (0,))])]), None, max_queries=1)
+    assert {one.get_parse_math() for one in figure.findobj(Text)} == {False}
 
 
 def test_queries_that_are_left_out_are_counted() -> None:
