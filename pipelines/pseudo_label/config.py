@@ -1,6 +1,7 @@
 """The options of ``pseudo-label locnar`` as one checked value."""
 
 import hashlib
+import re
 from typing import Literal
 
 import msgspec
@@ -83,6 +84,10 @@ class PseudoLabelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             raise ConfigError("no input: give at least one --narratives FILE")
         if not self.images:
             raise ConfigError("no photos: give --images DIR, or --images SOURCE=DIR for each source")
+        if self.class_descriptions is not None and not self.boxes:
+            raise ConfigError("--class-descriptions names the labels of boxes: give --boxes FILE too, or leave it out")
+        if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", self.device):
+            raise ConfigError(f"--device {self.device!r} is unknown: give auto, cpu or cuda")
         for option, value in (("--keep-candidates", self.keep_candidates), ("--batch-size", self.batch_size)):
             if value < 1:
                 raise ConfigError(f"{option} {value} must be at least 1")

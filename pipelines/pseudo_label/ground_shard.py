@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.pseudo_label.config import PseudoLabelConfig
-from pipelines.pseudo_label.grounding import Clock, Grounded, Grounder, Job, Phrase, ground
-from pipelines.pseudo_label.models import load_grounder
+from pipelines.pseudo_label.grounding import Clock, Grounded, Grounder, Job, LoadGrounder, Phrase, ground
+from pipelines.pseudo_label.models import model_errors
 from pipelines.pseudo_label.partition import BOX_SPILL_SCHEMA
 from pipelines.pseudo_label.scan import line_name, line_ref
 from xdetr_data.accounting import Tally
@@ -55,7 +55,7 @@ READ_AHEAD_THREADS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundContext:
-    """What every shard of the run shares. ``threads`` of the model decide bits of its arithmetic, so they are fixed."""
+    """What every shard of the run shares; ``load`` gives each process its grounder."""
 
     out: Folder
     config: PseudoLabelConfig
@@ -65,6 +65,7 @@ class GroundContext:
     narrative_spills: list[str]
     box_spills: list[str]
     class_names: dict[str, str]
+    load: LoadGrounder
 
 
 def make_ground_worker(context: GroundContext) -> "GroundWorker":
@@ -72,9 +73,7 @@ def make_ground_worker(context: GroundContext) -> "GroundWorker":
     config = context.config
     nouns = NounPhrases(config.spacy_model)
     nouns.load()
-    grounder = load_grounder(
-        config.ckpt, device=config.device, precision=config.precision, batch_size=config.batch_size
-    )
+    grounder = context.load(config.ckpt, device=config.device, precision=config.precision, batch_size=config.batch_size)
     return GroundWorker(context, nouns, grounder)
 
 
@@ -123,7 +122,8 @@ class GroundWorker:
         photos = _read_shard(context, shard)
         self._find_phrases(photos, account)
         stem = shard_name(GROUND_PREFIX, shard)
-        rows, files = _write(context.out, stem, self._ground(photos, account, clock), account)
+        with model_errors(context.config.ckpt):
+            rows, files = _write(context.out, stem, self._ground(photos, account, clock), account)
         seconds = round(time.monotonic() - started, 3)
         stats = ShardStats(
             shard=shard,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from PIL import Image
 
@@ -16,6 +16,8 @@ from xdetr_data.photos import BadPhoto, Photo, read_photo
 from xdetr_data.stages.ground_phrases import PhraseCandidates, PhraseQuery
 
 READ_AHEAD_BATCHES = 4
+
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class Grounder(Protocol):
@@ -34,6 +36,13 @@ class Grounder(Protocol):
 
     def fingerprint(self) -> str:
         """Hash of all that decides results."""
+
+
+class LoadGrounder(Protocol):
+    """How a process of the run gets its grounder; travels to other processes, so it is a function of a module."""
+
+    def __call__(self, name: str, *, device: str, precision: Precision, batch_size: int) -> Grounder:
+        """Loads a checkpoint; raises ConfigError where there is none that can ground."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,9 @@
 """The step that needs no model: one shard's labels are chosen from its audit trail, and its tar is written."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-
-import pyarrow.parquet as pq
 
 from pipelines.execution import no_cycle_collector
 from pipelines.outcome import Outcome
@@ -15,7 +14,7 @@ from xdetr_data.errors import InputError
 from xdetr_data.grounded import GroundedPhoto, grounded_from_arrow
 from xdetr_data.photos import BadPhoto, Photo, read_photo
 from xdetr_data.record import Rejected
-from xdetr_data.shards.reader import read_samples
+from xdetr_data.shards.reader import read_batches, read_samples
 from xdetr_data.shards.writer import (
     Sample,
     ShardStats,
@@ -28,6 +27,8 @@ from xdetr_data.shards.writer import (
 from xdetr_data.storage import Folder
 
 ReadPhoto = Callable[[GroundedPhoto], Photo]
+
+ROWS_AT_A_TIME = 256  # a photo's candidates are hundreds of values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +65,14 @@ def label_shard(context: LabelContext, shard: int) -> ShardStats:
 
 
 def read_grounded(out: Folder, shard: int) -> Iterator[GroundedPhoto]:
-    """The audit trail of a shard, in the order of the keys."""
-    with out.open(f"{shard_name(GROUND_PREFIX, shard)}.parquet") as stream:
-        for batch in pq.ParquetFile(stream).iter_batches(batch_size=256):
-            yield from grounded_from_arrow(batch)
+    """The audit trail of a shard, in the order of the keys; raises InputError where it is damaged."""
+    for batch in read_batches(out, shard_name(GROUND_PREFIX, shard), rows=ROWS_AT_A_TIME):
+        yield from grounded_from_arrow(batch)
 
 
 def _earlier_rejects(out: Folder, shard: int) -> Iterator[Rejected]:
-    with out.open(f"{shard_name(GROUND_PREFIX, shard)}.rejects.parquet") as stream:
-        for row in pq.read_table(stream).to_pylist():
+    for batch in read_batches(out, f"{shard_name(GROUND_PREFIX, shard)}.rejects"):
+        for row in batch.to_pylist():
             yield Rejected(**row)
 
 
@@ -90,13 +90,16 @@ def _photos(context: LabelContext, shard: int) -> ReadPhoto:
     """Where the photos come from: their files, or in the same order the tar of an earlier dataset."""
     if context.photos_from is None:
         return _from_file
+    remedy = f"see 'xdetr-data validate {context.photos_from.url}'"
     earlier = read_samples(context.photos_from, shard_name(context.prefix, shard))
 
     def from_tar(grounded: GroundedPhoto) -> Photo:
         for sample in earlier:
             if sample.record.key == grounded.key and sample.photo is not None:
+                if hashlib.sha256(sample.photo.data).hexdigest() != grounded.image.sha256:
+                    raise InputError(f"{grounded.key}: its photo in the tar is not the one that was grounded; {remedy}")
                 return sample.photo
-        raise InputError(f"{grounded.key}: is in the audit trail, but not in the tar; see 'xdetr-data validate'")
+        raise InputError(f"{grounded.key}: is in the audit trail, but not in the tar; {remedy}")
 
     return from_tar
 

@@ -10,6 +10,7 @@ from pipelines.execution import Executor, executor
 from pipelines.job import PartitionDone, add_up, exclusion_source, identify_inputs, run_partitions, run_pool, run_shards
 from pipelines.pseudo_label.config import PseudoLabelConfig, label_digest
 from pipelines.pseudo_label.ground_shard import GROUND_PREFIX, GroundContext, make_ground_worker
+from pipelines.pseudo_label.grounding import LoadGrounder
 from pipelines.pseudo_label.label_shard import LabelContext, label_shard
 from pipelines.pseudo_label.models import load_grounder
 from pipelines.pseudo_label.partition import (
@@ -56,11 +57,23 @@ class Prepared:
         return label_digest(self.ground_digest, self.config.labels)
 
 
-def pseudo_label(config: PseudoLabelConfig, out: Folder, *, workers: int, gpus: int, existing: Existing) -> Manifest:
-    """Labels the narratives' photos, or goes on where an earlier run stopped; raises XdetrDataError in one line."""
+def pseudo_label(
+    config: PseudoLabelConfig,
+    out: Folder,
+    *,
+    workers: int,
+    gpus: int,
+    existing: Existing,
+    load: LoadGrounder = load_grounder,
+) -> Manifest:
+    """Labels the narratives' photos, or goes on where an earlier run stopped; raises XdetrDataError in one line.
+
+    ``load`` gives each process its grounder.
+    """
+    _check_gpus(config, workers=workers, gpus=gpus)
     open_output(out, existing)
     with executor(workers) as run:
-        prepared = prepare(config, run)
+        prepared = prepare(config, run, load)
         if (finished := claim_output(out, prepared.digest, existing)) is not None:
             return finished
         plan, ground_digest = prepared.plan, prepared.ground_digest
@@ -76,6 +89,7 @@ def pseudo_label(config: PseudoLabelConfig, out: Folder, *, workers: int, gpus: 
             narrative_spills=narrative_spills(plan, tasks),
             box_spills=box_spills(plan, tasks),
             class_names={} if config.class_descriptions is None else read_class_names(config.class_descriptions),
+            load=load,
         )
         grounded = run_pool(
             out,
@@ -100,10 +114,18 @@ def pseudo_label(config: PseudoLabelConfig, out: Folder, *, workers: int, gpus: 
     return manifest
 
 
-def prepare(config: PseudoLabelConfig, run: Executor) -> Prepared:
+def _check_gpus(config: PseudoLabelConfig, *, workers: int, gpus: int) -> None:
+    """Raises ConfigError where ``gpus`` contradicts another option."""
+    if gpus and workers == 0:
+        raise ConfigError(f"--gpus {gpus} needs processes of their own: leave --workers 0 out")
+    if gpus and config.device == "cpu":
+        raise ConfigError(f"--gpus {gpus} and --device cpu contradict each other")
+
+
+def prepare(config: PseudoLabelConfig, run: Executor, load: LoadGrounder = load_grounder) -> Prepared:
     """Checks options and models, reads the ids of every input, and plans."""
     config.check()
-    models = _models(config)
+    models = _models(config, load)
     lists = [read_exclusion(*exclusion_source(text)) for text in config.exclude]
     if not lists:
         console.warn("no --exclude list: photos of benchmark splits may be trained on")
@@ -135,11 +157,11 @@ def prepare(config: PseudoLabelConfig, run: Executor) -> Prepared:
     return Prepared(config=config, inputs=inputs, lists=lists, plan=plan, models=models, ground_digest=digest)
 
 
-def _models(config: PseudoLabelConfig) -> dict[str, str]:
+def _models(config: PseudoLabelConfig, load: LoadGrounder) -> dict[str, str]:
     """Loads both models once here, so that a wrong name ends the run before its work begins."""
     nouns = NounPhrases(config.spacy_model)
     nouns.load()
-    grounder = load_grounder(config.ckpt, device="cpu", precision=config.precision, batch_size=1)
+    grounder = load(config.ckpt, device="cpu", precision=config.precision, batch_size=1)
     return {"language": nouns.fingerprint, "grounder": grounder.fingerprint()}
 
 

@@ -1,5 +1,6 @@
 """``rethreshold``: labels chosen again from a dataset's audit trail; equals a fresh run with those options."""
 
+import os
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,7 @@ import msgspec
 from pipelines import console
 from pipelines.dataset import Existing, claim_output, close_output, open_output
 from pipelines.execution import executor
-from pipelines.job import run_shards
+from pipelines.job import UNREADABLE, run_shards
 from pipelines.pseudo_label.config import LabelOptions, label_digest
 from pipelines.pseudo_label.ground_shard import GROUND_PREFIX
 from pipelines.pseudo_label.label_shard import LabelContext, label_shard
@@ -33,9 +34,9 @@ def rethreshold(
         raise InputError(
             f"{dataset.url}: was made by '{earlier.recipe}', which keeps no candidates to choose from again"
         )
-    if dataset.url.rstrip("/") == out.url.rstrip("/"):
+    if _address(dataset) == _address(out):
         raise ConfigError(f"--out {out.url} is the dataset itself; choose another folder")
-    labels = msgspec.structs.replace(msgspec.convert(earlier.config["labels"], LabelOptions), **changes)
+    labels = msgspec.structs.replace(_labels(dataset, earlier), **changes)
     rule = labels.rule()
     trails = [_stats(dataset, GROUND_PREFIX, one.shard) for one in earlier.shards]
     old = [_stats(dataset, earlier.prefix, one.shard) for one in earlier.shards]
@@ -62,25 +63,52 @@ def rethreshold(
     return manifest
 
 
+def _address(folder: Folder) -> str:
+    """Where a folder really is, whatever links and dots lead there."""
+    path = folder.path("").rstrip("/")
+    return os.path.realpath(path) if folder.is_local else path
+
+
+def _labels(dataset: Folder, earlier: Manifest) -> LabelOptions:
+    try:
+        return msgspec.convert(earlier.config.get("labels"), LabelOptions)
+    except msgspec.ValidationError as error:
+        problem = f"its manifest has other options than this version's ({error})"
+        raise InputError(f"{dataset.url}: {problem}; label again with 'pseudo-label'") from error
+
+
 def _stats(dataset: Folder, prefix: str, shard: int) -> ShardStats:
-    stats = read_stats(dataset, prefix, shard)
+    """The done-marker of a shard of a finished dataset."""
+    try:
+        stats = read_stats(dataset, prefix, shard)
+    except UNREADABLE:
+        stats = None
     if stats is None:
-        raise InputError(
-            f"{dataset.path(stats_name(prefix, shard))}: is missing; see 'xdetr-data validate {dataset.url}'"
-        )
+        place = dataset.path(stats_name(prefix, shard))
+        raise InputError(f"{place}: is missing or damaged; see 'xdetr-data validate {dataset.url}'")
     return stats
 
 
 def _copy_trail(dataset: Folder, out: Folder, earlier: Manifest, trails: list[ShardStats]) -> None:
-    """Copies the audit trail and the rejects of the steps before it, as they are."""
-    names = [file.name for trail in trails for file in trail.files] + [file.name for file in earlier.rejects]
-    names += [stats_name(GROUND_PREFIX, trail.shard) for trail in trails]
-    with console.progress("copying the audit trail", len(names)) as advance:
-        for name in names:
-            if not out.exists(name):
-                with dataset.open(name) as source, out.writing(name) as sink:
-                    shutil.copyfileobj(source, sink, 1 << 20)
+    """Copies the audit trail and the rejects of the steps before it, as they are, each shard's done-marker last.
+
+    Raises InputError for a file that is not the one that the dataset was finished with.
+    """
+    groups = [(trail.files, [stats_name(GROUND_PREFIX, trail.shard)]) for trail in trails] + [(earlier.rejects, [])]
+    with console.progress("copying the audit trail", len(groups)) as advance:
+        for files, unsigned in groups:
+            sha256 = {file.name: file.sha256 for file in files}
+            for name in [*sha256, *unsigned]:
+                if not out.exists(name):
+                    _copy(dataset, out, name, sha256.get(name))
             advance(1)
+
+
+def _copy(dataset: Folder, out: Folder, name: str, sha256: str | None) -> None:
+    with dataset.open(name) as source, out.writing(name) as sink:
+        shutil.copyfileobj(source, sink, 1 << 20)
+        if sha256 not in (None, sink.sha256):
+            raise InputError(f"{dataset.path(name)}: is damaged; see 'xdetr-data validate {dataset.url}'")
 
 
 def _account(earlier: Manifest, old: list[ShardStats], new: list[ShardStats]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ weakness that the paper names: a plural noun or a numeral sets how many boxes ma
 score and non-maximum suppression choose them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -77,8 +78,12 @@ class SelectionRule:
         for name in ("relative_threshold", "nms_iou", "min_agreement"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)} must be between 0 and 1")
-        if self.max_plural < 1 or self.trace_weight < 0:
-            raise ConfigError("--max-plural must be at least 1 and --trace-weight at least 0")
+        if self.max_plural < 1:
+            raise ConfigError(f"--max-plural {self.max_plural} must be at least 1")
+        if not 0 <= self.trace_weight < math.inf:
+            raise ConfigError(f"--trace-weight {self.trace_weight} must be at least 0 and finite")
+        if not math.isfinite(self.score_threshold):
+            raise ConfigError(f"--score-threshold {self.score_threshold} must be a finite number")
 
 
 def boxes_allowed(rule: SelectionRule, *, is_plural: bool, count: int | None) -> int:

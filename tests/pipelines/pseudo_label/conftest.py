@@ -1,0 +1,17 @@
+"""Many tiny runs in one process: the language pipeline is loaded once, and none of them needs to survive a power cut."""
+
+import os
+from functools import cache
+
+import pytest
+
+from xdetr_data.language.pipeline import load_pipeline
+from xdetr_data.stages import noun_phrases
+
+_load_once = cache(load_pipeline)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noun_phrases, "load_pipeline", _load_once)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
