@@ -79,7 +79,7 @@ def claim_output(out: Folder, digest: str, existing: Existing) -> Manifest | Non
             "repeat the first command, or say --overwrite"
         )
     if manifest is not None:
-        files = [file for shard in manifest.shards for file in shard.files] + manifest.rejects
+        files = [file for shard in [*manifest.shards, *manifest.trail] for file in shard.files] + manifest.rejects
         if has_files(out, files):
             console.say(f"{out.url}: already complete, nothing to do")
             close_output(out)

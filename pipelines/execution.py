@@ -132,9 +132,16 @@ class _OnRay:
     def pool(
         self, make: Callable[[Any], Callable[[Any], Any]], context: Any, items: Sequence[Any], *, gpus: int = 0
     ) -> Iterator[Any]:
-        actor = self._ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=3, max_task_retries=3)(_PoolWorker)
+        have = self._ray.cluster_resources()
+        if gpus > have.get("GPU", 0):
+            raise ConfigError(
+                f"--gpus {gpus}: there are {have.get('GPU', 0):.0f} here; give as many as there are, or 0 for the CPUs"
+            )
+        needs = {"num_cpus": 0, "num_gpus": 1} if gpus else {"num_cpus": 1}
+        actor = self._ray.remote(max_restarts=3, max_task_retries=3, **needs)(_PoolWorker)
         shared = self._ray.put(context)
-        actors = [actor.remote() for _ in range(min(gpus or self._workers, len(items)))]
+        count = gpus or min(self._workers, int(have["CPU"]))  # one without a place would never begin
+        actors = [actor.remote() for _ in range(min(count, len(items)))]
         slots = [functools.partial(one.work.remote, make, shared) for one in actors]
         yield from self._run(slots, items)
 
