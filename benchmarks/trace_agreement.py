@@ -140,9 +140,8 @@ def main() -> None:
         aucs = [_auc(measure(path, one.true_norm), measure(path, one.other_norm)) for one, path in paths if path]
         print(f"| {name} | {np.mean(aucs):.3f} |")
     true, other = _scores(mentions, delayed[0.0])
-    print(
-        f"\nabove 0.1 with the defaults: {(true > 0.1).mean():.0%} of the true boxes, {(other > 0.1).mean():.0%} of the others"
-    )
+    shares = f"{(true > 0.1).mean():.0%} of the true boxes, {(other > 0.1).mean():.0%} of the others"
+    print(f"\nabove 0.1 with the defaults: {shares}")
     _print_times(list(narratives.values()), mentions, delayed[0.0])
 
 
