@@ -28,6 +28,7 @@ _SPACE = re.compile(rb"[ \t\r\n]*")
 _SPACE_TEXT = re.compile(r"[ \t\r\n]*")
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _STDLIB = json.JSONDecoder(parse_int=float)  # int() refuses numbers of thousands of digits
+_FOLLOWS_A_VALUE = b" \t\r\n,:]}"
 _LONGEST_TOKEN = len("-Infinity")
 _TRUNCATED = "ends in the middle of a value: the file is truncated; fetch it again"
 
@@ -167,7 +168,8 @@ class _Window:
                 if self.at_end or size >= MAX_ELEMENT_BYTES:
                     self.fail(_problem(error, self.at_end))
             else:
-                if end < len(self.data) or self.at_end:
+                follow = self.data[end : end + 1]  # a "." or "e" is the rest of a number that the window cuts
+                if (follow and follow in _FOLLOWS_A_VALUE) or self.at_end or size >= MAX_ELEMENT_BYTES:
                     self.drop(end)
                     return result
             size *= 2
@@ -278,11 +280,11 @@ def _scan_elements(text: str, *, complete: bool) -> tuple[list[tuple[int, int]],
         follow = _skip_space(text, end)
         if follow == len(text):
             return [*spans, (at, end)] if complete else spans, False, None
+        if text[follow] not in ",]":
+            return spans, False, json.JSONDecodeError("expected ',' or ']'", text, follow)
         spans.append((at, end))
         if text[follow] == "]":
             return spans, True, None
-        if text[follow] != ",":
-            return spans, False, json.JSONDecodeError("expected ',' or ']'", text, follow)
         at = _skip_space(text, follow + 1)
     return spans, False, None
 
