@@ -231,14 +231,17 @@ def named_annotations(records: Iterable[GroundedImage]) -> Iterator[str]:
                 yield from phrase.provenance.annotation_id.split(" ")
 
 
+TIMES = ("seconds", "photos_per_second", "waiting_share")
+
+
 def files_of(out: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones too, but for the seconds that a shard took."""
+    """Every file below a folder, hidden ones too, but for the time that a shard took."""
     found = {}
     for path in sorted(out.rglob("*")):
         if path.is_file():
             data = path.read_bytes()
             if path.name.endswith(".stats.json"):
                 stats = json.loads(data)
-                data = json.dumps({key: value for key, value in stats.items() if key != "seconds"}).encode()
+                data = json.dumps({key: value for key, value in stats.items() if key not in TIMES}).encode()
             found[str(path.relative_to(out))] = data
     return found

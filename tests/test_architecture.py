@@ -1,0 +1,166 @@
+"""The rules of the house that a machine can check: who imports whom, how large things get, what is promised."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from importlinter.cli import lint_imports
+
+from xdetr_data import errors, manifest, record, schema
+from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query, Region, Rejected
+from xdetr_data.shards.writer import FileEntry, ShardStats
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("xdetr_data", "xdetr_model", "pipelines")
+SOURCES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+MAX_MODULE_LINES, MAX_FUNCTION_LINES = 450, 70
+
+# Not on a bare GPU node under torchrun: imported inside the commands that need it.
+NOT_ON_EVERY_NODE = (
+    *("ray", "spacy", "fiftyone", "typer", "rich", "ijson", "yaml", "pydantic", "jsonschema", "pandas"),
+    *("matplotlib", "pycocotools", "timm"),
+)
+NEEDS_SPACY = ("xdetr_data.language", "xdetr_data.stages.noun_phrases")
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_by(modules: list[str], *, watched: tuple[str, ...]) -> set[str]:
+    """Which of the watched packages importing these modules in a fresh process imports, too."""
+    script = (
+        "import importlib, sys\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        f"print(*[name for name in {watched!r} if name in sys.modules])\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return set(ended.stdout.split())
+
+
+def test_the_import_contracts_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    code = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+    assert code == 0, capsys.readouterr().out
+
+
+def test_importing_xdetr_data_imports_no_model_no_cluster_and_no_terminal() -> None:
+    modules = [
+        name
+        for path in SOURCES
+        if (name := name_of(path)).startswith("xdetr_data") and not name.startswith(NEEDS_SPACY)
+    ]
+    assert len(modules) > 30
+    found = imported_by(modules, watched=("torch", "transformers", *NOT_ON_EVERY_NODE))
+    assert found <= {"ijson", "yaml", "pandas", "jsonschema", "pycocotools", "matplotlib"}
+
+
+def test_a_shard_is_read_with_what_every_node_has() -> None:
+    modules = ["xdetr_data.shards.reader", "xdetr_data.schema", "xdetr_data.manifest", "xdetr_data.photos"]
+    assert imported_by(modules, watched=NOT_ON_EVERY_NODE) == set()
+
+
+def test_importing_xdetr_model_itself_is_cheap() -> None:
+    assert imported_by(["xdetr_model"], watched=("torch", "transformers", *NOT_ON_EVERY_NODE)) == set()
+
+
+def test_the_command_line_starts_without_the_libraries_that_its_commands_need() -> None:
+    heavy = ("torch", "transformers", "ray", "spacy", "fiftyone", "pyarrow", "pandas", "matplotlib", "webdataset")
+    assert imported_by(["pipelines.cli"], watched=heavy) == set()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= MAX_MODULE_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            body = [one for one in node.body if not isinstance(one, ast.Import | ast.ImportFrom)]
+            is_command = path.parent.name == "commands"  # a flag and its help are a line each
+            assert is_command or length <= MAX_FUNCTION_LINES, f"{node.name} has {length} lines"
+            assert body
+
+
+def test_most_modules_and_functions_are_small() -> None:
+    modules, functions = [], []
+    for path in SOURCES:
+        text = path.read_text()
+        modules.append(text.count("\n"))
+        functions += [
+            (node.end_lineno or 0) - node.lineno + 1
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+    assert sorted(modules)[len(modules) // 2] <= 175
+    assert sorted(functions)[len(functions) * 9 // 10] <= 40
+
+
+# --- promises to others: a change here is a change for whoever reads the datasets -------------------------------------
+
+FIELDS = {
+    GroundedImage: ("key", "image", "regions", "queries"),
+    ImageRef: ("file_name", "source", "size_hw", "sha256"),
+    Region: ("box_xyxy", "is_crowd", "provenance"),
+    Query: ("text", "group", "is_exhaustive", "phrases"),
+    Phrase: ("spans", "regions", "score", "provenance"),
+    Provenance: ("source", "annotation_id", "detail"),
+    Rejected: ("key", "unit", "stage", "reason", "detail", "input_ref"),
+    FileEntry: ("name", "bytes", "sha256"),
+    ShardStats: ("shard", "rows", "files", "accounting", "config_hash", "seconds", "photos_per_second", "waiting_share"),
+    manifest.InputEntry: ("role", "path", "bytes", "sha256", "licence"),
+    manifest.ExclusionEntry: ("path", "format", "ids", "hits"),
+    manifest.ShardEntry: ("shard", "rows", "files"),
+    manifest.Manifest: (
+        *("schema", "recipe", "tool_version", "prefix", "split", "seed", "config", "config_hash", "inputs"),
+        *("exclusions", "accounting", "rows", "shards", "rejects", "trail_prefix", "trail"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FIELDS, ids=lambda kind: kind.__name__)
+def test_a_record_has_the_fields_that_were_promised_and_cannot_be_changed(kind: type[msgspec.Struct]) -> None:
+    assert kind.__struct_fields__ == FIELDS[kind]
+    assert kind.__struct_config__.frozen
+    with pytest.raises(TypeError, match="positional"):
+        kind("by position")
+
+
+def test_the_schema_has_a_version_of_its_own() -> None:
+    assert schema.SCHEMA_VERSION == 1
+    assert [field.name for field in schema.SAMPLE_ARROW_SCHEMA] == ["schema", "key", "image", "regions", "queries"]
+    assert schema.REJECTED_ARROW_SCHEMA.names == list(FIELDS[Rejected])
+
+
+def test_every_error_for_users_is_of_one_family() -> None:
+    kinds = {name for name, value in vars(errors).items() if isinstance(value, type)}
+    assert kinds == {"XdetrDataError", "InputError", "ConfigError", "OutputError", "RecordError"}
+    assert all(issubclass(getattr(errors, name), errors.XdetrDataError) for name in kinds)
+    assert issubclass(errors.XdetrDataError, ValueError)
+
+
+PUBLIC = {
+    record: {"KEY", "GroundedImage", "ImageRef", "Phrase", "Provenance", "Query", "Region", "Rejected"},
+    schema: {
+        *("SAMPLE_ARROW_SCHEMA", "REJECTED_ARROW_SCHEMA", "SCHEMA_VERSION", "to_json", "from_json", "to_row"),
+        *("KEY", "ImageJson", "SampleJson", "to_arrow", "from_arrow", "rejects_to_arrow", "sample_json_schema"),
+    },
+    manifest: {
+        *("MANIFEST", "ExclusionEntry", "InputEntry", "Manifest", "ShardEntry"),
+        *("read_manifest", "write_manifest", "tool_version"),
+    },
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)
+def test_a_module_that_others_build_on_exports_what_was_promised(module: object) -> None:
+    own = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and (name.isupper() or getattr(value, "__module__", None) == module.__name__)  # type: ignore[attr-defined]
+    }
+    assert own == PUBLIC[module]  # type: ignore[index]
