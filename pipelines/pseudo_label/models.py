@@ -18,7 +18,8 @@ def model_errors(name: str) -> Iterator[None]:
     try:
         yield
     except XdetrModelError as error:
-        raise ConfigError(f"--ckpt {name}: {str(error).removeprefix(f'{name}: ')}") from error
+        problem = str(error) if str(error).startswith(name) else f"{name}: {error}"
+        raise ConfigError(f"--ckpt {problem}") from error
 
 
 def load_grounder(name: str, *, device: str, precision: Precision, batch_size: int) -> Grounder:

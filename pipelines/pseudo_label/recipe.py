@@ -22,6 +22,7 @@ from pipelines.pseudo_label.partition import (
 )
 from pipelines.pseudo_label.plan import Plan, check_not_empty, make_plan
 from pipelines.sources import licence_of
+from xdetr_data.errors import ConfigError
 from xdetr_data.manifest import (
     ExclusionEntry,
     InputEntry,

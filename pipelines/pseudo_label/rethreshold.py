@@ -42,14 +42,13 @@ def rethreshold(
     old = [_stats(dataset, earlier.prefix, one.shard) for one in earlier.shards]
     digest = label_digest(trails[0].config_hash, labels)
     open_output(out, existing)
-    if (finished := claim_output(out, digest, existing)) is not None:
-        return finished
-    _copy_trail(dataset, out, earlier, trails)
-    context = LabelContext(out=out, prefix=earlier.prefix, config_hash=digest, rule=rule, photos_from=dataset)
     with executor(workers) as run:
-        new = run_shards(
-            out, earlier.prefix, len(earlier.shards), digest, run, label_shard, context, title="choosing labels"
-        )
+        if (finished := claim_output(out, digest, existing)) is not None:
+            return finished
+        _copy_trail(dataset, out, earlier, trails)
+        context = LabelContext(out=out, prefix=earlier.prefix, config_hash=digest, rule=rule, photos_from=dataset)
+        shards = len(earlier.shards)
+        new = run_shards(out, earlier.prefix, shards, digest, run, label_shard, context, title="choosing labels")
     manifest = msgspec.structs.replace(
         earlier,
         config=earlier.config | {"labels": msgspec.to_builtins(labels)},

@@ -33,12 +33,16 @@ def choose_model(model: str | None) -> str:
 def load_pipeline(model: str) -> Language:
     """A pipeline that tags, with the lemmatizer loaded but not run.
 
-    Raises ConfigError where the model is not installed or has no tagger.
+    Raises ConfigError where the model is not installed, cannot be loaded, or has no tagger.
     """
     try:
         nlp = spacy.load(model, exclude=_NOT_USED)
     except OSError:
         raise ConfigError(f"spaCy model {model!r} is not installed: {_REMEDY}") from None
+    except Exception as error:  # a package that is no model, or one that needs libraries that are not there
+        raise ConfigError(
+            f"spaCy model {model!r} cannot be loaded ({type(error).__name__}: {error}): {_REMEDY}"
+        ) from error
     if "tagger" not in nlp.pipe_names:
         raise ConfigError(f"spaCy model {model!r} has no tagger: choose an English one such as en_core_web_sm")
     nlp.select_pipes(disable=[name for name in nlp.pipe_names if name not in _USED])

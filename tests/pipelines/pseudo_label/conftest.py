@@ -1,4 +1,4 @@
-"""Many tiny runs in one process: the language pipeline is loaded once, and none of them needs to survive a power cut."""
+"""Many tiny runs in one process: the language pipeline is loaded once, and no disk has to be waited for."""
 
 import os
 from functools import cache

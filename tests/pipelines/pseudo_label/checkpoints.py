@@ -1,0 +1,25 @@
+"""Small checkpoints with random weights: an X-DETR one, and a Grounding DINO built from configuration."""
+
+from pathlib import Path
+
+import torch
+
+from tests.model.test_hf_grounder import grounding_dino
+from xdetr_model import XDetrModel, preset, save_checkpoint
+from xdetr_model.checkpoint import ModelCard
+
+
+def save_toy(folder: Path) -> Path:
+    """The toy preset."""
+    torch.manual_seed(0)
+    toy = preset("xdetr-toy")
+    assert toy.tokenizer is not None
+    card = ModelCard(title="random", description="random weights")
+    return save_checkpoint(folder, XDetrModel(toy.config), toy.tokenizer, toy.image_processor(), card)
+
+
+def save_dino(folder: Path) -> Path:
+    """A tiny Grounding DINO with its tokenizer and image processor."""
+    for part in grounding_dino():
+        part.save_pretrained(folder)
+    return folder
