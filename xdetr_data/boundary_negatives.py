@@ -93,8 +93,6 @@ def add_negative_evidence(marks: Marks, negative_spans: Sequence[Span], boxed_be
     if kept:
         if ends[-1] != len(text):
             _add_kept(scores, kept, has_unspoken)
-    elif min(scores) > SURE and set(boxed_begins).issuperset([marks.begin, *(mark + 2 for mark in marks.offsets)]):
-        return False  # every sentence begins with a box: nothing to add
     elif (
         2 * len(boxed_begins) > len(scores)
         and _leaves_words_out(text, begins, ends)
@@ -126,9 +124,8 @@ def _add_beginnings(
             scores[index] += _BEGINS_NEGATIVE
         else:
             scores[index] += _BEGINS_LEFT_OUT
-    before = set(ends)
     for first in boxed:
-        if first - 1 not in before and text[first - 2] not in ".?" and not _is_root(text, first, begins, ends):
+        if text[first - 2] not in ".?" and not _is_root(text, first, begins, ends):
             marks.owned[bisect_left(marks.offsets, first - 1)] -= boxed_begins.count(first)
 
 
