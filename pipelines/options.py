@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, NoReturn, ParamSpec
 
 import typer
@@ -30,13 +31,15 @@ def apply_config_file(context: typer.Context, path: Path | None) -> Path | None:
         raise typer.BadParameter(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
         raise typer.BadParameter(f"{path}: must hold 'flag: value' lines")
-    known = {str(parameter.name) for parameter in context.command.params} - {"config"}
+    known = {str(parameter.name): parameter for parameter in context.command.params if parameter.name != "config"}
     defaults = {str(key).replace("-", "_"): value for key, value in values.items()}
-    if unknown := sorted(set(defaults) - known):
+    if unknown := sorted(set(defaults) - set(known)):
         raise typer.BadParameter(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
     for key, value in defaults.items():
         if isinstance(value, dict):
             defaults[key] = [f"{name}={item}" for name, item in value.items()]
+        elif getattr(known[key], "multiple", False) and not isinstance(value, list | NoneType):
+            defaults[key] = [value]
     context.default_map = {**(context.default_map or {}), **defaults}
     return path
 

@@ -111,7 +111,10 @@ FIELDS = {
     Provenance: ("source", "annotation_id", "detail"),
     Rejected: ("key", "unit", "stage", "reason", "detail", "input_ref"),
     FileEntry: ("name", "bytes", "sha256"),
-    ShardStats: ("shard", "rows", "files", "accounting", "config_hash", "seconds", "photos_per_second", "waiting_share"),
+    ShardStats: (
+        *("shard", "rows", "files", "accounting", "config_hash"),
+        *("seconds", "photos_per_second", "waiting_share"),
+    ),
     manifest.InputEntry: ("role", "path", "bytes", "sha256", "licence"),
     manifest.ExclusionEntry: ("path", "format", "ids", "hits"),
     manifest.ShardEntry: ("shard", "rows", "files"),
