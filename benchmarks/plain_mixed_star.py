@@ -11,10 +11,13 @@ from collections import defaultdict
 
 from webdataset.writer import TarWriter
 
+from pipelines.mixed_star.photo import PACKING_IOU
 from xdetr_data.boxed import LooseBox
+from xdetr_data.boxes import xywh_to_xyxy
 from xdetr_data.photos import photo_id, photo_key
 from xdetr_data.record import GroundedImage, ImageRef
 from xdetr_data.schema import to_json
+from xdetr_data.shared_boxes import hulls_of_overlapping
 from xdetr_data.spans import join_spans
 from xdetr_data.stages.check_boxes import check_box
 from xdetr_data.stages.form_queries import PlacedAnnotation, form_queries
@@ -59,16 +62,19 @@ def _record(key: str, paragraphs: list, by_paragraph: dict, boxes: list) -> Grou
     queries = []
     for paragraph in paragraphs:
         caption = paragraph["caption"]
-        placed = [
-            PlacedAnnotation(
-                id=str(one["id"]),
-                box_xyxy=check_box(tuple(one["bbox"]), is_crowd=False, size_hw=size_hw, crowd="drop"),
-                spans=join_spans(one["tokens_positive"], caption),
-            )
-            for one in by_paragraph[paragraph["id"]]
-        ]
+        spans, placed, boxes_xyxy = [], [], []
+        for one in by_paragraph[paragraph["id"]]:
+            joined = join_spans(one["tokens_positive"], caption)
+            spans.append(joined)
+            box = check_box(tuple(one["bbox"]), is_crowd=False, size_hw=size_hw, crowd="drop")
+            if len(box) == 4:  # else the reason why it is none
+                placed.append(PlacedAnnotation(id=str(one["id"]), box_xyxy=box, spans=joined))
+                boxes_xyxy.append(xywh_to_xyxy(one["bbox"]))
         split = split_paragraph(
-            caption, annotation_spans=[one.spans for one in placed], negative_spans=paragraph["tokens_negative"]
+            caption,
+            annotation_spans=spans,
+            negative_spans=paragraph["tokens_negative"],
+            together=hulls_of_overlapping([one.spans for one in placed], boxes_xyxy, PACKING_IOU),
         )
         group = f"final_mixed_train#{paragraph['id']}"
         queries += form_queries(caption, split.sentences, placed, group=group, source="final_mixed_train")[0]
