@@ -7,9 +7,10 @@ from pipelines import console
 from pipelines.mixed_star.recipe import Prepared, ledger_entries
 from pipelines.summary import describe_hits
 
-# Measured by `make bench` on two cores (docs/benchmarks.md), rounded down: what one process does in a second.
-ANNOTATIONS_PER_SECOND = 9_000
-PHOTOS_PER_SECOND = 150
+# What one process does in a second, rounded down from docs/benchmarks.md: `make bench` for the labels, and for the
+# photos docs/benchmarks/validate.md, since both read, hash and decode every photo.
+ANNOTATIONS_PER_SECOND = 12_000
+PHOTOS_PER_SECOND = 300
 
 
 def describe_plan(prepared: Prepared, workers: int) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from xdetr_data.errors import InputError
 from xdetr_data.readers.json_stream import CHUNK_BYTES, ArrayChunk, open_input
 from xdetr_data.readers.lines import iter_line_chunks, split_lines
 
-
 COORDINATES = ("XMin", "XMax", "YMin", "YMax")
 FLAGS = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")
 _TEXTS = ("ImageID", "LabelName", "Source")
