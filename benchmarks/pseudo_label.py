@@ -1,0 +1,266 @@
+"""What multi and the mouse trace are worth, how busy the model is kept, and what rethreshold costs.
+
+    python -m benchmarks.pseudo_label quality --fixtures ../shared/fixtures
+    python -m benchmarks.pseudo_label tune
+    python -m benchmarks.pseudo_label speed
+
+``quality``: labels from a noisy grounder (``benchmarks.noisy_grounder``) against the truth. ``tune``: the same on
+another toy world, over a grid of options. ``speed``: the command's grounding with the toy model, beside a loop that
+replays the same calls of the same model on photos that lie ready in memory.
+"""
+
+import argparse
+import itertools
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.noisy_grounder import GOOD, WEAK, Noise, NoisyGrounder, TruePhoto, derived_truth, mention_at, toy_truth
+from pipelines.pseudo_label.config import LabelOptions, PseudoLabelConfig
+from pipelines.pseudo_label.label import label_photo
+from pipelines.pseudo_label.label_shard import read_grounded
+from pipelines.pseudo_label.models import load_grounder
+from pipelines.pseudo_label.recipe import pseudo_label
+from pipelines.pseudo_label.rethreshold import rethreshold
+from xdetr_data.boxes import iou_matrix_xyxy
+from xdetr_data.grounded import GroundedPhoto
+from xdetr_data.shards.writer import read_stats
+from xdetr_data.storage import Folder
+from xdetr_data.toyworld.world import write_toyworld
+
+PATHS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "multi": {"method": "multi"},
+    "paper, trace filter": {"trace": "filter"},
+    "multi, trace filter": {"method": "multi", "trace": "filter"},
+}
+NOISES = {"good": GOOD, "weak": WEAK}
+
+
+@dataclass(slots=True)
+class Count:
+    """Label boxes on phrases that the truth knows, true boxes of the mentions, and label boxes that are right."""
+
+    labels: int = 0
+    truths: int = 0
+    right: int = 0
+
+    @property
+    def scores(self) -> tuple[float, float, float]:
+        """Precision, recall, F1."""
+        precision, recall = self.right / max(1, self.labels), self.right / max(1, self.truths)
+        return precision, recall, 2 * precision * recall / max(1e-9, precision + recall)
+
+
+def grounded_by(
+    photos: Mapping[str, TruePhoto], images: Path, narratives: str, source: str, noise: Noise
+) -> list[GroundedPhoto]:
+    """The audit trail of a run with the noisy grounder."""
+    with tempfile.TemporaryDirectory() as scratch:
+        config = PseudoLabelConfig(ckpt="noisy", narratives=(narratives,), images={source: str(images)})
+        out = Folder(scratch)
+
+        def load(name: str, *, device: str, precision: str, batch_size: int) -> NoisyGrounder:
+            return NoisyGrounder(photos, images, noise)
+
+        manifest = pseudo_label(config, out, workers=0, gpus=0, existing="refuse", load=load)
+        return [one for shard in range(len(manifest.shards)) for one in read_grounded(out, shard)]
+
+
+def count(trail: Sequence[GroundedPhoto], photos: Mapping[str, TruePhoto], options: Mapping[str, Any]) -> Count:
+    """Compares the labels that these options choose with the truth, at IoU 0.5, one box to one."""
+    rule = LabelOptions(**options).rule()
+    total = Count()
+    for grounded in trail:
+        photo = photos[grounded.image.file_name]
+        total.truths += sum(len(one.objects) for mentions in photo.captions.values() for one in mentions)
+        record = label_photo(grounded, rule).record
+        assert record is not None
+        for query in record.queries:
+            caption = next(text for text in photo.captions if query.text in text)
+            at = caption.index(query.text)
+            for phrase in query.phrases:
+                mention = mention_at(photo, caption, [(begin + at, end + at) for begin, end in phrase.spans])
+                if mention is not None:
+                    boxes = np.array([record.regions[i].box_xyxy for i in phrase.regions])
+                    total.labels += len(boxes)
+                    total.right += _matches(boxes, photo.boxes_xyxy[list(mention.objects)])
+    return total
+
+
+def _matches(labels_xyxy: Any, truths_xyxy: Any) -> int:
+    """How many labels find a true box of their own, best overlap first."""
+    iou = iou_matrix_xyxy(labels_xyxy, truths_xyxy)
+    found = 0
+    while iou.size and iou.max() >= 0.5:
+        label, truth = np.unravel_index(int(iou.argmax()), iou.shape)
+        iou[label, :] = iou[:, truth] = -1
+        found += 1
+    return found
+
+
+def toy_set(scratch: Path, seed: int, photos: int) -> tuple[dict[str, TruePhoto], Path, str, str]:
+    """The OpenImages photos of a toy world."""
+    world = scratch / f"world{seed}"
+    if not world.exists():
+        write_toyworld(world, photos=photos, seed=seed)
+    narratives = next((world / "locnar").glob("open_images_train*.jsonl"))
+    return toy_truth(world, "openimages"), world / "photos/openimages", str(narratives), "openimages"
+
+
+def quality(scratch: Path, fixtures: Path, photos: int) -> None:
+    """Prints the table."""
+    sets = {"toy world, seed 1": toy_set(scratch, 1, photos)}
+    folder = fixtures / "derived/open_images"
+    if folder.is_dir():
+        narratives = str(next(folder.glob("open_images_train*.jsonl")))
+        sets["derived fixture"] = derived_truth(folder), folder / "train", narratives, "openimages"
+    print("| set | grounder | labels chosen by | labels | precision | recall | F1 |")
+    print("|---|---|---|---:|---:|---:|---:|")
+    for (name, given), (kind, noise) in itertools.product(sets.items(), NOISES.items()):
+        trail = grounded_by(*given, noise)
+        for path, options in PATHS.items():
+            counted = count(trail, given[0], options)
+            figures = " | ".join(f"{100 * one:.1f}" for one in counted.scores)
+            print(f"| {name} | {kind} | {path} | {counted.labels:,} | {figures} |")
+
+
+GRID: dict[str, dict[str, Sequence[float]]] = {
+    "multi": {"relative_threshold": (0.4, 0.5, 0.6, 0.7, 0.8), "nms_iou": (0.3, 0.5, 0.7), "max_plural": (3, 10)},
+    "paper, trace filter": {"min_agreement": (0.0, 0.05, 0.1, 0.2, 0.3), "trace_weight": (0.25, 0.5, 1, 2)},
+    "multi, trace filter": {
+        "relative_threshold": (0.4, 0.5, 0.6, 0.7),
+        "min_agreement": (0.05, 0.1, 0.2),
+        "trace_weight": (0.25, 0.5, 1),
+    },
+}
+
+
+def tune(scratch: Path, photos: int) -> None:
+    """Prints the best options of each path, and how the defaults do, on the world with seed 0."""
+    given = toy_set(scratch, 0, photos)
+    for kind, noise in NOISES.items():
+        trail = grounded_by(*given, noise)
+        for path, axes in GRID.items():
+            tried = [PATHS[path] | dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+            results = sorted(((count(trail, given[0], one).scores[2], i) for i, one in enumerate(tried)), reverse=True)
+            print(f"{kind}, {path}: defaults {100 * count(trail, given[0], PATHS[path]).scores[2]:.1f}")
+            for score, i in results[:5]:
+                print(f"    {100 * score:.1f} {tried[i]}")
+
+
+@dataclass(slots=True)
+class Recorder:
+    """A grounder that hands on to another and remembers the calls."""
+
+    grounder: Any
+    calls: list[tuple[Any, ...]]
+
+    def prepare(self, photo: Any) -> Any:
+        """As the other does."""
+        return self.grounder.prepare(photo)
+
+    def ground_prepared(self, *call: Any) -> Any:
+        """As the other does."""
+        self.calls.append(call)
+        return self.grounder.ground_prepared(*call)
+
+    def forget(self) -> None:
+        """As the other does."""
+        self.calls.append(())
+        self.grounder.forget()
+
+    def fingerprint(self) -> str:
+        """As the other does."""
+        return str(self.grounder.fingerprint())
+
+
+def save_toy_checkpoint(folder: Path) -> None:
+    """The toy preset with random weights."""
+    from xdetr_model import XDetrModel, preset, save_checkpoint
+    from xdetr_model.checkpoint import ModelCard
+
+    toy = preset("xdetr-toy")
+    assert toy.tokenizer is not None
+    card = ModelCard(title="random", description="random weights")
+    save_checkpoint(folder, XDetrModel(toy.config), toy.tokenizer, toy.image_processor(), card)
+
+
+def speed(scratch: Path, photos: int, rounds: int) -> None:
+    """Prints photos a second of the command and of the bare loop, round by round, and what rethreshold takes."""
+    _, images, narratives, source = toy_set(scratch, 1, photos)
+    save_toy_checkpoint(scratch / "ckpt")
+    config = PseudoLabelConfig(
+        ckpt=str(scratch / "ckpt"), narratives=(narratives,), images={source: str(images)}, device="cpu",
+        labels=LabelOptions(score_threshold=-1.0),
+    )  # fmt: skip
+    calls: list[tuple[Any, ...]] = []
+
+    def recording(name: str, **options: Any) -> Recorder:
+        return Recorder(load_grounder(name, **options), calls)
+
+    run_once(config, scratch / "recorded", recording)
+    bare_grounder = load_grounder(config.ckpt, device="cpu", precision="float32", batch_size=config.batch_size)
+    total = sum(len(call[0]) for call in calls if call)
+    print(f"{total} photos, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
+    ratios = []
+    for number in range(rounds):
+        begin = time.perf_counter()
+        for call in calls:
+            bare_grounder.ground_prepared(*call) if call else bare_grounder.forget()
+        bare_s = time.perf_counter() - begin
+        fresh_s, grounding_s, waiting = run_once(config, scratch / f"run{number}", load_grounder)
+        ratios.append(bare_s / grounding_s)
+        print(
+            f"round {number}: bare {total / bare_s:.1f} photos/s, command's grounding {total / grounding_s:.1f} "
+            f"(waiting {waiting:.1%}), ratio {ratios[-1]:.1%}, whole command {fresh_s:.1f} s",
+            flush=True,
+        )
+    print(f"ratio: median {np.median(ratios):.1%}, best {max(ratios):.1%}")
+    begin = time.perf_counter()
+    changes = {"method": "multi", "trace": "filter"}
+    rethreshold(Folder(str(scratch / "run0")), Folder(str(scratch / "again")), changes, workers=0, existing="refuse")
+    again_s = time.perf_counter() - begin
+    print(f"rethreshold {again_s:.2f} s, fresh run {fresh_s:.2f} s: {fresh_s / again_s:.0f} times")
+
+
+def run_once(config: PseudoLabelConfig, out: Path, load: Any) -> tuple[float, float, float]:
+    """Seconds of the whole run and of its grounding, and the share of these that the model waited for photos."""
+    folder = Folder(str(out))
+    begin = time.perf_counter()
+    manifest = pseudo_label(config, folder, workers=0, gpus=0, existing="refuse", load=load)
+    whole_s = time.perf_counter() - begin
+    stats = [read_stats(folder, manifest.trail_prefix, one.shard) for one in manifest.trail]
+    seconds = sum(one.seconds for one in stats if one)
+    waiting_s = sum((one.waiting_share or 0) * one.seconds for one in stats if one)
+    return whole_s, seconds, waiting_s / seconds
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["quality", "tune", "speed"])
+    parser.add_argument("--fixtures", type=Path, default=Path("../shared/fixtures"))
+    parser.add_argument(
+        "--photos", type=int, default=2000, help="of the toy world, of which 350 are narrated OpenImages"
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        if options.what == "quality":
+            quality(scratch, options.fixtures, options.photos)
+        elif options.what == "tune":
+            tune(scratch, options.photos)
+        else:
+            speed(scratch, options.photos, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
