@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -229,8 +230,6 @@ def test_a_damaged_gzip_file_is_refused_in_one_line_that_names_it(case: Case, tm
     assert ended.code == 1
     assert len(ended.errors) == 1, ended.stderr
     assert f"{MDETR}.gz" in ended.errors[0]
-    import re
-
     assert re.search(case.error or "", ended.errors[0]), ended.errors[0]
 
 
