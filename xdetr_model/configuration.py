@@ -14,6 +14,7 @@ ClassLoss = Literal["bce", "focal"]
 Treatment = Literal["negative", "ignore"]
 SentencePooling = Literal["first", "mean"]
 BackboneNorm = Literal["frozen_batch", "group"]
+AlignedLayers = Literal["last", "all"]
 
 RESNET50_BACKBONE: dict[str, Any] = {"model_type": "resnet", "out_features": ["stage2", "stage3", "stage4"]}
 
@@ -48,9 +49,13 @@ class ObjectnessLoss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignmentRules:
-    """What stands in the denominators of eq. 4-7; ``gather`` adds the other ranks' objects and tokens to them."""
+    """What stands in the denominators of eq. 4-7; ``gather`` adds the other ranks' objects and tokens to them.
+
+    ``layers``: eq. 4 and 5 hold for the last decoder layer's objects, or are summed over all layers' (as in MDETR).
+    """
 
     temperature: float = 0.07
+    layers: AlignedLayers = "last"
     textless_regions: Treatment = "ignore"
     unmatched_objects: Treatment = "negative"
     same_text: Treatment = "negative"
@@ -100,6 +105,7 @@ class XDetrConfig(PreTrainedConfig):  # type: ignore[misc]
     t2o_weight: float = 1.0
     i2c_weight: float = 1.0
     c2i_weight: float = 1.0
+    aligned_layers: str = "last"
     textless_regions: str = "ignore"
     unmatched_objects: str = "negative"
     same_text: str = "negative"
@@ -115,6 +121,7 @@ class XDetrConfig(PreTrainedConfig):  # type: ignore[misc]
             "class_loss": get_args(ClassLoss),
             "sentence_pooling": get_args(SentencePooling),
             "backbone_norm": get_args(BackboneNorm),
+            "aligned_layers": get_args(AlignedLayers),
             "textless_regions": get_args(Treatment),
             "unmatched_objects": get_args(Treatment),
             "same_text": get_args(Treatment),
@@ -161,6 +168,7 @@ class XDetrConfig(PreTrainedConfig):  # type: ignore[misc]
         """What stands in the denominators of eq. 4-7."""
         return AlignmentRules(
             temperature=self.temperature,
+            layers="all" if self.aligned_layers == "all" else "last",
             textless_regions=_treatment(self.textless_regions),
             unmatched_objects=_treatment(self.unmatched_objects),
             same_text=_treatment(self.same_text),

@@ -58,7 +58,8 @@ class LossCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Losses:
-    """``total`` to call backward on, its unweighted parts, and the counts."""
+    """``total`` to call backward on, its unweighted parts, and the counts. ``o2t`` and ``t2o`` are ``[L]``, or ``[1]``
+    where the last layer alone is aligned."""
 
     total: Tensor
     layers: DetectionTerms
@@ -70,8 +71,8 @@ class Losses:
     counts: LossCounts
 
     def scalars(self) -> dict[str, float]:
-        """Plain numbers for a log; detection terms are those of the last layer."""
-        parts = {"total": self.total, "o2t": self.o2t, "t2o": self.t2o, "i2c": self.i2c, "c2i": self.c2i}
+        """Plain numbers for a log; of the last layer where there are several."""
+        parts = {"total": self.total, "o2t": self.o2t[-1], "t2o": self.t2o[-1], "i2c": self.i2c, "c2i": self.c2i}
         terms = {"": self.layers} | ({"proposal_": self.proposals} if self.proposals else {})
         for prefix, term in terms.items():
             parts |= {f"{prefix}{name}": getattr(term, name)[-1] for name in ("objectness", "giou", "l1")}
@@ -113,29 +114,34 @@ class Criterion:
         matches = self._match(output.objectness_logits, output.boxes_cxcywh_norm, targets)
         layers = self._detection(output.objectness_logits, output.boxes_cxcywh_norm, None, matches, targets, boxes)
         proposals = self._proposals(output, targets, boxes)
-        words = self._align_words(output, targets, matches[-1])
+        first = 0 if self.rules.layers == "all" else len(matches) - 1
+        words = [
+            self._align_words(objects, output.tokens, targets, match)
+            for objects, match in zip(output.objects[first:], matches[first:], strict=True)
+        ]
+        o2t, t2o = torch.stack([w.left_to_right for w in words]), torch.stack([w.right_to_left for w in words])
         captions = self._align_captions(output, targets)
         weights = self.alignment
         total = layers.weighted(self.detection)
         if proposals is not None:
             total = total + proposals.weighted(self.detection)
-        total = total + weights.o2t * words.left_to_right + weights.t2o * words.right_to_left
+        total = total + weights.o2t * o2t.sum() + weights.t2o * t2o.sum()
         total = total + weights.i2c * captions.left_to_right + weights.c2i * captions.right_to_left
         matched = matches[-1].region.numel()
         return Losses(
             total=total,
             layers=layers,
             proposals=proposals,
-            o2t=words.left_to_right,
-            t2o=words.right_to_left,
+            o2t=o2t,
+            t2o=t2o,
             i2c=captions.left_to_right,
             c2i=captions.right_to_left,
             counts=LossCounts(
                 targets=targets.counts,
                 regions_matched=matched,
                 regions_unmatched=len(targets.boxes_cxcywh_norm) - matched,
-                objects_aligned=words.left_rows,
-                tokens_aligned=words.right_rows,
+                objects_aligned=words[-1].left_rows,
+                tokens_aligned=words[-1].right_rows,
                 images_aligned=captions.left_rows,
                 captions_aligned=captions.right_rows,
             ),
@@ -174,9 +180,9 @@ class Criterion:
         matches = self._match(logits[None], boxes[None], targets)
         return self._detection(logits[None], boxes[None], usable, matches, targets, count)
 
-    def _align_words(self, output: XDetrOutput, targets: Targets, matches: Matches) -> Contrast:
-        batch, queries, _ = output.objects.shape
-        objects, tokens = output.objects.flatten(0, 1), output.tokens.flatten(0, 1)
+    def _align_words(self, objects_BQd: Tensor, tokens_NTd: Tensor, targets: Targets, matches: Matches) -> Contrast:
+        batch, queries, _ = objects_BQd.shape
+        objects, tokens = objects_BQd.flatten(0, 1), tokens_NTd.flatten(0, 1)
         photo_of_object = torch.arange(batch, device=objects.device).repeat_interleave(queries)
         pairs = _word_pairs(matches, targets, queries)
         is_column = self._objects_in_denominator(matches, pairs, targets, batch, queries)

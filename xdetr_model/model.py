@@ -39,9 +39,9 @@ class TextEncoding(NamedTuple):
 
 
 class XDetrOutput(NamedTuple):
-    """What the losses need: scores and boxes of every decoder layer (last = final), the proposals, the embeddings.
+    """What the losses need: scores, boxes and objects of every decoder layer (last = final), proposals, the rest.
 
-    ``objectness_logits [L, B, Q]``, ``boxes_cxcywh_norm [L, B, Q, 4]``, ``objects [B, Q, d]``, ``image [B, d]``,
+    ``objectness_logits [L, B, Q]``, ``boxes_cxcywh_norm [L, B, Q, 4]``, ``objects [L, B, Q, d]``, ``image [B, d]``,
     ``tokens [N, T, d]``, ``sentence [N, d]``. Coordinates and embeddings are float32 whatever the weights are.
     """
 
@@ -158,7 +158,7 @@ class XDetrModel(PreTrainedModel):  # type: ignore[misc]
             objectness_logits=torch.stack(logits),
             boxes_cxcywh_norm=trunk.boxes_cxcywh_norm,
             proposals=trunk.proposals,
-            objects=_unit(self.object_projection(trunk.states[-1])),
+            objects=_unit(self.object_projection(trunk.states)),
             image=_unit(self.image_projection(trunk.image)),
             tokens=text.tokens[:count],
             sentence=text.sentence[:count],

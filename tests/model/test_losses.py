@@ -72,7 +72,7 @@ def random_output(
         objectness_logits=normal(layers, photos, queries),
         boxes_cxcywh_norm=boxes.requires_grad_(),
         proposals=proposals,
-        objects=unit(photos, queries, width).requires_grad_(),
+        objects=unit(layers, photos, queries, width).requires_grad_(),
         image=unit(photos, width).requires_grad_(),
         tokens=unit(texts, length, width).requires_grad_(),
         sentence=unit(texts, width).requires_grad_(),
@@ -126,10 +126,16 @@ def test_proposals_are_trained_where_they_are_usable() -> None:
 
 
 def slow_words(
-    output: XDetrOutput, targets: Targets, *, textless: bool = False, unmatched: bool = True, same_text: bool = True
+    output: XDetrOutput,
+    targets: Targets,
+    *,
+    layer: int = 1,
+    textless: bool = False,
+    unmatched: bool = True,
+    same_text: bool = True,
 ) -> tuple[float, float]:
     """Eq. 4 and 5 from the photos, not from the collated targets' index lists."""
-    assigned = assignments(output, targets, 1)
+    assigned = assignments(output, targets, layer)
     tokens: list[tuple[int, int, int]] = [  # (photo, query row, token)
         (int(targets.query_photo[n]), n, t)
         for n in range(targets.input_ids.shape[0])
@@ -152,7 +158,7 @@ def slow_words(
     for b, photo in enumerate(PHOTOS):
         if photo.boxes_xyxy_norm is None:
             continue
-        for q in range(output.objects.shape[1]):
+        for q in range(output.objects.shape[2]):
             region = assigned[b].get(q)
             if region is None and not unmatched:
                 continue
@@ -160,7 +166,7 @@ def slow_words(
                 continue
             objects.append((b, q))
             object_words.append({} if region is None else named.get((b, region), {}))
-    vectors_o = [output.objects[b, q].tolist() for b, q in objects]
+    vectors_o = [output.objects[layer, b, q].tolist() for b, q in objects]
     vectors_t = [output.tokens[n, t].tolist() for _, n, t in tokens]
     positives = {
         i: {j for j, (_, n, t) in enumerate(tokens) if (n, t) in words} for i, words in enumerate(object_words)
@@ -208,8 +214,19 @@ def test_word_alignment_equals_the_reference(textless: Any, unmatched: Any, same
         output, targets, textless=textless == "negative", unmatched=unmatched == "negative",
         same_text=same_text == "negative",
     )  # fmt: skip
-    assert float(losses.o2t.detach()) == pytest.approx(expected[0], abs=1e-9)
-    assert float(losses.t2o.detach()) == pytest.approx(expected[1], abs=1e-9)
+    assert losses.o2t.tolist() == pytest.approx([expected[0]], abs=1e-9)
+    assert losses.t2o.tolist() == pytest.approx([expected[1]], abs=1e-9)
+
+
+def test_all_layers_can_be_aligned() -> None:
+    targets = collate(PHOTOS)
+    output = random_output(targets, len(PHOTOS), with_proposals=False)
+    losses = replace(CRITERION, rules=AlignmentRules(layers="all"))(output, targets)
+    expected = [slow_words(output, targets, layer=layer) for layer in range(2)]
+    assert losses.o2t.tolist() == pytest.approx([e[0] for e in expected], abs=1e-9)
+    assert losses.t2o.tolist() == pytest.approx([e[1] for e in expected], abs=1e-9)
+    last = CRITERION(output, targets)
+    assert float((losses.total - last.total).detach()) == pytest.approx(sum(expected[0]), abs=1e-9)
 
 
 def test_the_choices_of_the_denominator_matter_here() -> None:
@@ -222,7 +239,7 @@ def test_the_choices_of_the_denominator_matter_here() -> None:
         AlignmentRules(unmatched_objects="ignore"),
         AlignmentRules(same_text="ignore"),
     ):
-        values.add(round(float(replace(CRITERION, rules=rules)(output, targets).t2o.detach()), 9))
+        values.add(round(float(replace(CRITERION, rules=rules)(output, targets).t2o[-1].detach()), 9))
     assert len(values) == 4
 
 
@@ -249,7 +266,7 @@ def test_the_total_is_the_weighted_sum() -> None:
     config = XDetrConfig(objectness_weight=1.5, giou_weight=0.5, l1_weight=3.0, o2t_weight=0.1, i2c_weight=0.0)
     losses = Criterion.from_config(config)(output, targets)
     assert losses.proposals is not None
-    expected = 0.1 * losses.o2t + losses.t2o + losses.c2i
+    expected = 0.1 * losses.o2t.sum() + losses.t2o.sum() + losses.c2i
     for terms in (losses.layers, losses.proposals):
         expected = expected + 1.5 * terms.objectness.sum() + 0.5 * terms.giou.sum() + 3.0 * terms.l1.sum()
     assert torch.allclose(losses.total, expected, atol=1e-12)
@@ -320,7 +337,7 @@ def test_every_kind_of_batch_gives_finite_losses_and_gradients_everywhere(case: 
         assert leaf.grad is not None
         assert torch.isfinite(leaf.grad).all()
     if case == "neither":
-        assert float(losses.o2t.detach()) == float(losses.i2c.detach()) == 0.0
+        assert float(losses.o2t[0].detach()) == float(losses.i2c.detach()) == 0.0
 
 
 def test_an_unannotated_photo_is_no_negative_for_detection() -> None:

@@ -49,9 +49,11 @@ def train_toy(
     for name, parameter in model.named_parameters():
         share = 0.1 if "sampling_offsets" in name else text_share if name.startswith("text_encoder") else 1.0
         groups.setdefault(share, []).append(parameter)
-    rates = [rate * share for share in groups]
-    optimiser = torch.optim.AdamW([{"params": g} for g in groups.values()], lr=rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps, pct_start=0.1)
+    optimiser = torch.optim.AdamW([{"params": g, "lr": rate * share} for share, g in groups.items()], weight_decay=1e-4)
+    warm, cool = max(1, steps // 20), max(1, steps // 5)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min(1.0, (step + 1) / warm, max(0.01, (steps - step) / cool))
+    )
     model.train()
     begin = time.perf_counter()
     for step in range(steps):
