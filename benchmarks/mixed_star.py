@@ -33,9 +33,7 @@ def _digest(out: Path) -> dict[str, object]:
     """Count and hash of all records of a dataset in the order of their keys."""
     folder = Folder(str(out))
     records = {
-        record.key: to_json(record)
-        for stem in stems(read_manifest(folder))
-        for record in read_records(folder, stem)
+        record.key: to_json(record) for stem in stems(read_manifest(folder)) for record in read_records(folder, stem)
     }
     digest = hashlib.sha256()
     for key in sorted(records):
