@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.dataset import claim_output, open_output
 from tests.pipelines.middling import write_middling
 from tests.pipelines.tiny import COCO, MDETR, Ended, World, files_of, manifest_of, run_cli, usual_args
+from xdetr_data.storage import Folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -208,13 +210,13 @@ def test_a_build_that_is_killed_twenty_times_ends_as_if_it_never_was(
 # --- a kill at every step of a tiny build ---
 
 
-def killed_at(step: int, args: list[str]) -> bool:
-    """Runs the command in a child that dies at its n-th step on the disk; whether it died before its end."""
+def killed_at(step: int, work: Callable[[], object]) -> bool:
+    """Runs some work in a child that dies at its n-th step on the disk; whether it died before its end."""
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
             _die_at(step)
-            run_cli(*args)
+            work()
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
@@ -252,7 +254,7 @@ def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def steps_until_it_lives(args: list[str], stride: int) -> Iterator[int]:
     """Kills the command at one step after the other, until it ends before the next."""
     step = 0
-    while killed_at(step, args):
+    while killed_at(step, lambda: run_cli(*args)):
         yield step
         step += stride
 
@@ -325,7 +327,7 @@ def test_a_kill_before_anything_was_written_leaves_a_folder_that_needs_no_flag(t
     World().write(tmp_path)
     args = usual_args(tmp_path)
     for step in range(0, 400, 5):
-        assert killed_at(step, args)
+        assert killed_at(step, lambda: run_cli(*args))
         if (tmp_path / "out" / "_work" / "run.json").exists():
             break
         ended: Ended = run_cli(*args)
@@ -333,3 +335,29 @@ def test_a_kill_before_anything_was_written_leaves_a_folder_that_needs_no_flag(t
         shutil.rmtree(tmp_path / "out")
     else:
         pytest.fail("the run never wrote its claim")
+
+
+@pytest.mark.parametrize("state", ["finished", "unfinished"])
+def test_a_kill_at_any_step_of_removing_a_dataset_leaves_what_can_be_removed_again(state: str, tmp_path: Path) -> None:
+    World().write(tmp_path)
+    assert run_cli(*usual_args(tmp_path)).code == 0
+    if state == "unfinished":
+        (tmp_path / "out" / "manifest.json").unlink()
+        (tmp_path / "out" / "_work").mkdir()
+        for name in ("run.json", "a.arrow", "spill-00000.arrow", "spill-00000.arrow.done.json", ".x.tmp-0123456789ab"):
+            (tmp_path / "out" / "_work" / name).write_text('{"config_hash": "earlier"}')
+
+    def overwrite(folder: Path) -> None:
+        out = Folder(str(folder))
+        open_output(out, "overwrite")
+        assert claim_output(out, "now", "overwrite") is None
+
+    for step in range(400):
+        again = tmp_path / f"again-{step}"
+        shutil.copytree(tmp_path / "out", again)
+        died = killed_at(step, lambda folder=again: overwrite(folder))  # type: ignore[misc]
+        overwrite(again)
+        assert files_of(again) == {"_work/run.json": b'{"config_hash":"now"}'}
+        if not died:
+            break
+    assert step > 20

@@ -246,6 +246,27 @@ def test_resuming_makes_again_what_was_removed_or_cut(built: Path, name: str, st
     assert files_of(built / "out") == before
 
 
+def test_resuming_a_finished_dataset_removes_what_a_kill_behind_its_manifest_left(built: Path) -> None:
+    before = files_of(built / "out")
+    hash_of_it = manifest_of(built / "out").config_hash
+    (built / "out" / "_work").mkdir()
+    (built / "out" / "_work" / "run.json").write_text(json.dumps({"config_hash": hash_of_it}))
+    for name in ("_work/spill-00000.arrow", "_work/.x.tmp-000000000000", "rejects/.x.tmp-000000000000"):
+        (built / "out" / name).touch()
+    assert build(built, "--resume").code == 0
+    assert files_of(built / "out") == before
+    assert not (built / "out" / "_work").exists()
+
+
+def test_a_done_marker_of_another_configuration_marks_nothing(built: Path) -> None:
+    before = files_of(built / "out")
+    _unfinish(built / "out")
+    (stats,) = (built / "out").glob("*.stats.json")
+    stats.write_bytes(msgspec.json.encode(json.loads(stats.read_bytes()) | {"config_hash": "another", "rows": 7}))
+    assert build(built, "--resume").code == 0
+    assert files_of(built / "out") == before
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"config_hash": 7}', b"\xff\xfe"])
 def test_a_damaged_claim_is_one_line_and_can_be_overwritten(built: Path, content: bytes) -> None:
     before = files_of(built / "out")
