@@ -32,8 +32,8 @@ _KEPT_BY_SOME = -4.0  # an abbreviation, where ordinary words keep marks too
 _KEPT_BY_MANY = -1.5
 _KEPT_BY_NONE = 7.0
 _BEGINS_BOXED = 2.0
-_BEGINS_NEGATIVE = -0.9
-_BEGINS_LEFT_OUT = -3.0
+_BEGINS_NEGATIVE = -0.5
+_BEGINS_LEFT_OUT = -2.0
 _NO_QUESTION = -1.5  # a question mark that ends no question as in GQA
 
 

@@ -294,6 +294,31 @@ def test_a_word_that_is_left_out_begins_no_expression_and_a_boxed_one_does() -> 
     assert len(released(caption, ["board", "departure", "the dog"], ["travelers", "the grass"])) == 3
 
 
+def test_a_sentence_without_a_box_belongs_to_the_one_before_and_not_to_the_next() -> None:
+    caption = "two zebras in the grass. near a tree. 3 boys on the beach."
+    assert released(caption, ["two zebras", "3 boys"], ["the grass", "a tree", "the beach"]) == [
+        "two zebras in the grass. near a tree.",
+        "3 boys on the beach.",
+    ]
+
+
+def test_where_boxed_words_are_no_negative_words_the_file_was_written_otherwise() -> None:
+    caption = "two men at a table. dog on the grass. the bus near a tree."
+    boxed: list[list[Span]] = [[(0, 7)], [(40, 43)]]
+    words = [match.span() for match in re.finditer(r"\w+", caption)]
+    others = [(b, e) for b, e in words if not any(first <= b < last for ((first, last),) in boxed)]
+    for negatives, count in [(words, 3), (others, 3), ([span for span in words if span[0] not in (11, 13)], 2)]:
+        found = split_paragraph(caption, annotation_spans=boxed, negative_spans=negatives)
+        assert len(found.sentences) == count
+
+
+def test_a_question_mark_that_ends_no_negative_question_is_less_of_a_boundary() -> None:
+    caption = "a cat on what bed? it sleeps. a dog."
+    annotations = [[(0, 5)], [(19, 21)], [(30, 35)]]
+    words = [match.span() for match in re.finditer(r"\w+", caption)]
+    assert split_paragraph(caption, annotation_spans=annotations, negative_spans=words).ambiguous == (18,)
+
+
 def test_where_most_annotations_are_missing_no_sentence_needs_one() -> None:
     caption = "two men at a table. A dog on the grass. the bus near a tree. red lights."
     assert len(released(caption, ["two men"], ["a table", "the grass", "a tree"])) == 4

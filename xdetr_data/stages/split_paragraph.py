@@ -35,8 +35,8 @@ _END = itemgetter(1)
 
 # Nats. The words' own scores lie between about -6 and 6.
 _WITHOUT_ANNOTATION = 2.3
-_WITHOUT_ANNOTATION_RELEASED = 6.0  # MDETR's own script boxes something in every expression that is no question
-_ANNOTATION_LATER = 1.0  # and if it boxes but one phrase, that is in an expression's first sentence
+_WITHOUT_ANNOTATION_RELEASED = 4.0  # MDETR's own script boxes something in every expression that is no question
+_ANNOTATION_LATER = 0.5  # and if it boxes but one phrase, that is in an expression's first sentence
 _UNSURE = 2.0
 
 
