@@ -304,5 +304,7 @@ def _resolve(scanned: InputPlan, codes: Codes) -> InputPlan:
 def check_not_empty(plan: Plan) -> None:
     """Raises InputError where no photo is left to build from."""
     if plan.photos.num_rows == 0:
-        reasons = ", ".join(f"{unit}: {plan.tally.rejects(unit)}" for unit in ("paragraph", "photo"))
-        raise InputError(f"no photo is left to build from ({reasons}); check --mdetr, --exclude and --limit")
+        rejects = [(unit, stage) for unit in ("paragraph", "photo") for stage in plan.tally.rejects(unit).values()]
+        reasons = ", ".join(f"{count} {unit}s {reason}" for unit, stage in rejects for reason, count in stage.items())
+        why = f"rejected: {reasons}" if reasons else "the inputs hold no paragraph"
+        raise InputError(f"no photo is left to build from ({why}); check --mdetr, --exclude and --limit")

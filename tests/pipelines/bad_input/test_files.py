@@ -141,8 +141,8 @@ MDETR_ONLY: dict[str, tuple[Damage, str]] = {
     "images-object": (_with("images", {}), "'images'.*must be an array"),
     "images-null": (_with("images", None), "'images'.*must be an array"),
     "images-twice": (_swap(b'"licenses"', b'"images"'), "'images' occurs twice"),
-    "no-paragraphs": (_with("images", []), "no photo is left"),
-    "no-paragraph-readable": (_with("images", [None, 1, "x"]), "no photo is left"),
+    "no-paragraphs": (_with("images", []), "no photo is left .*the inputs hold no paragraph"),
+    "no-paragraph-readable": (_with("images", [None, 1, "x"]), "no photo is left .*3 paragraphs unreadable"),
     "coco-instances-instead": (lambda _: World().coco_json(), "--coco-instances"),
     "coco-captions-instead": (
         lambda _: json.dumps(
