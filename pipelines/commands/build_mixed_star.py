@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipelines import options
+from pipelines import console, options
 
 
 @options.command
@@ -84,9 +84,11 @@ def build_mixed_star(
         name: options.parse_number("--merge-iou", text)
         for name, text in options.parse_pairs("--merge-iou", merge_iou).items()
     }
+    if boxes == "none" and coco_instances:
+        console.say("--boxes none: the --coco-instances files are not read")
     settings = MixedStarConfig(
         mdetr=tuple(mdetr or ()),
-        coco_instances=tuple(coco_instances or ()),
+        coco_instances=tuple(coco_instances or ()) if boxes == "coco" else (),
         image_roots=options.parse_pairs("--image-root", image_root),
         exclude=tuple(exclude or ()),
         split_paragraphs=not no_split,

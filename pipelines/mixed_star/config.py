@@ -50,8 +50,6 @@ class MixedStarConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise ConfigError("no input: give at least one --mdetr FILE")
         if self.boxes == "coco" and not self.coco_instances:
             raise ConfigError("--boxes coco needs --coco-instances FILE; for mixed* without boxes say --boxes none")
-        if self.boxes == "none" and self.coco_instances:
-            raise ConfigError("--coco-instances is given, but --boxes none would ignore it; drop one of them")
         if not self.image_roots and not self.metadata_only:
             raise ConfigError("no photos: give --image-root SOURCE=DIR (coco, vg, flickr), or --metadata-only")
         for option, value in (

@@ -252,6 +252,15 @@ def test_without_boxes_every_region_has_a_phrase(made: Path) -> None:
     assert manifest_of(made / "out").prefix == "mixed-star-train"
 
 
+def test_without_boxes_the_instances_of_the_full_command_are_not_read(made: Path) -> None:
+    assert build_made(made, boxes=False).code == 0
+    before = records_of(made / "out")
+    ended = build_made(made, "--boxes=none", "--overwrite")
+    assert ended.code == 0
+    assert "--coco-instances files are not read" in " ".join(ended.stderr.split())
+    assert records_of(made / "out") == before
+
+
 def test_metadata_only_makes_the_same_labels_without_photos(made: Path) -> None:
     assert build_made(made).code == 0
     with_photos = records_of(made / "out")

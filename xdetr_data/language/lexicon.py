@@ -1,6 +1,5 @@
 """What the model's own lemmatizer knows of single words: which can be nouns or adjectives, and the lemma of a noun."""
 
-from functools import lru_cache
 from typing import Any
 
 from spacy.language import Language
@@ -9,8 +8,6 @@ from spacy.tokens import Doc
 
 from xdetr_data.errors import ConfigError
 from xdetr_data.language.words import Words
-
-_LEMMAS_KEPT = 1 << 16
 
 
 class Lexicon:
@@ -34,10 +31,9 @@ class Lexicon:
         self._irregular = frozenset(lookups.get_table("lemma_exc")["noun"])
         self._pairs = words.pairs
         self._vocab = nlp.vocab
-        #: The lemma of a plural noun: "scissors" stays, a word that the lists do not know is taken by its ending.
-        self.lemma = lru_cache(_LEMMAS_KEPT)(self._lemma)
 
-    def _lemma(self, plural: str) -> str:
+    def lemma(self, plural: str) -> str:
+        """The lemma of a plural noun: "scissors" stays, a word that the lists do not know is taken by its ending."""
         if plural in self._pairs:
             return plural
         doc = Doc(self._vocab, words=[plural], pos=["NOUN"], morphs=["Number=Plur"])

@@ -1,5 +1,8 @@
 """How many objects a phrase names, as far as its words tell."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 from xdetr_data.language.words import Words
 
 SINGULAR = frozenset({"a", "an", "one", "another", "this", "that", "each", "every", "either", "neither"})
@@ -22,52 +25,50 @@ class PhraseNumber:
         self._pieces = groups.pieces
         self._two = groups.two
 
-    def __call__(
-        self, words: list[str], first: int, inner: int, own: int, last: int, is_plural_form: bool
-    ) -> tuple[bool, int | None]:
-        """Plurality and count (None: unknown) of one phrase of a sentence.
+    def __call__(self, words: Sequence[str], inner: int, own: int, *, is_plural_form: bool) -> tuple[bool, int | None]:
+        """Plurality and count (None: unknown) of one phrase.
 
         Args:
-            words: of the sentence, lower case.
-            first: the phrase's first word.
-            inner: the first word after "a group of"; ``first`` for most phrases.
-            own: the first word that says something of the head: "purse" in "a woman's purse".
-            last: the head.
+            words: of the phrase, lower case; the last is the head.
+            inner: index of the first word after "a group of"; 0 for most phrases.
+            own: index of the first word that says something of the head: "purse" in "a woman's purse".
             is_plural_form: whether the head is a plural by the tagger.
         """
-        is_plural, count = self._simple(words, own, last, is_plural_form)
-        if first == inner:
+        is_plural, count = self._simple(words[own:], is_plural_form)
+        if inner == 0:
             return is_plural, count
         quantity = words[inner - 2]
         if quantity in self._two:
-            return (False, 1) if words[last] in self._pairs else (True, 2)
+            return (False, 1) if words[-1] in self._pairs else (True, 2)
         if quantity in self._pieces:
-            return self._simple(words, first, inner - 2, quantity.endswith("s"))
+            return self._simple(words[: inner - 1], quantity.endswith("s"))
         if quantity in self._groups:
-            return is_plural or words[last] in self._same_in_plural, None
+            return is_plural or words[-1] in self._same_in_plural, None
         partitive = self._value(quantity)
         if partitive is not None:
             return partitive > 1, partitive
         return is_plural and quantity not in SINGULAR, None
 
-    def _simple(self, words: list[str], first: int, head: int, is_plural_form: bool) -> tuple[bool, int | None]:
+    def _simple(self, words: Sequence[str], is_plural_form: bool) -> tuple[bool, int | None]:
         """Number of a phrase without "of"."""
         is_plural_word = False
         count: int | None = None
-        for index in range(first, head):
-            word = words[index]
-            if word in self._plural_words:
-                is_plural_word = True
+        has_article = False
+        for word, following in pairwise(words):
+            is_plural_word = is_plural_word or word in self._plural_words
             value = self._value(word)
-            if value is not None and words[index + 1] != "-":  # "a 2-story house" is one
-                if count is not None and words[index - 1] not in _ARTICLES:
-                    return True, None  # "two or three people", but "a dozen eggs"
+            if value is None or following == "-":  # "a 2-story house" is one
+                continue
+            if count is None or (has_article and is_plural_form):  # "a dozen eggs", but "a three tier cake"
                 count = value
+            elif not has_article:  # "two or three people"
+                return True, None
+            has_article = word in _ARTICLES
         if count is not None and not (count == 1 and is_plural_word):  # "a few" is not one
             return count > 1, count
-        if is_plural_word or words[head] in self._plural_nouns:
+        if is_plural_word or words[-1] in self._plural_nouns:
             return True, None
-        return is_plural_form and words[head] not in self._pairs, None
+        return is_plural_form and words[-1] not in self._pairs, None
 
     def _value(self, word: str) -> int | None:
         """The number that a word says, or None; numerals beyond four digits are years and codes."""

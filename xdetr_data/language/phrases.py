@@ -12,7 +12,7 @@ import msgspec
 
 from xdetr_data.language.lexicon import Lexicon
 from xdetr_data.language.number import SINGULAR
-from xdetr_data.language.tokens import AND, COMMA, NOUN, Tokens
+from xdetr_data.language.tokens import AND, COMMA, GROUP, NOUN, NUMBER, OF, PLURAL_TAGS, QUANTITY, Tokens
 from xdetr_data.language.words import Words
 
 # See the letters in tokens.py. A modifier may be joined to the next by a comma, "and" or both. Every repetition is
@@ -27,7 +27,9 @@ _PHRASE = rf"{_START}{_NOUNS}(?:s{_MODIFIERS}{_NOUNS}){{0,4}}"
 _ONLY_HEAD = rf"d{{1,2}}{_MODIFIERS}[ef]"
 _QUANTITY = rf"(?:{_START}qo|[dkcme]{{0,3}}[kc]o(?=d))"
 _NO_START = r"[^dkmecynqp]{0,64}+"  # skipped in one step
-_NOUN_PHRASE = re.compile(rf"{_NO_START}((?:{_QUANTITY}){{0,3}})((?:{_PHRASE}|{_ONLY_HEAD}))")
+_NOUN_PHRASE = re.compile(rf"{_NO_START}((?:{_QUANTITY}){{0,3}})(?:{_PHRASE}|{_ONLY_HEAD})")
+_QUANTITIES = (GROUP + OF, QUANTITY + OF, NUMBER + OF)
+_WITHOUT_QUANTITY = re.compile(rf"{_NO_START}()(?:{_PHRASE}|{_ONLY_HEAD})")  # the same, faster
 
 _INTO_LAYOUT = frozenset({"in", "at"})
 _PAUSES = (COMMA, AND)
@@ -45,9 +47,8 @@ class PhraseGrammar:
     """Finds the phrases of one sentence after another."""
 
     def __init__(self, words: Words, lexicon: Lexicon) -> None:
-        self._participles = (
-            frozenset(form for verb in words.verbs for form in _forms_in_ing(verb)) | words.participles_like_nouns
-        )
+        in_ing = (form for verb in words.verbs for form in _forms_in_ing(verb))
+        self._participles = words.participles_like_nouns.union(in_ing)
         self._s = frozenset(form for verb in words.verbs for form in _forms_in_s(verb))
         self._base = words.verbs
         self._layout = words.layout_nouns
@@ -56,36 +57,50 @@ class PhraseGrammar:
 
     def __call__(self, tokens: Tokens, first: int, end: int) -> Iterator[FoundPhrase]:
         """The phrases among tokens ``[first, end)``, in order and disjoint."""
-        for match in _NOUN_PHRASE.finditer(tokens.classes, first, end):
-            inner, last = match.start(2), match.end() - 1
-            while inner < last and self._is_no_head(tokens, inner, last):
+        classes, words = tokens.classes, tokens.words
+        has_quantity = any(pair in classes for pair in _QUANTITIES)
+        pattern = _NOUN_PHRASE if has_quantity else _WITHOUT_QUANTITY
+        for match in pattern.finditer(classes, first, end):
+            (begin, inner), last = match.span(1), match.end() - 1
+            while inner < last and classes[last - 1] == NOUN and self._is_no_head(tokens, inner, last):
                 last -= 1
-            if self._follows_layout(tokens, first, match.start(1), last):
-                yield FoundPhrase(inner + 2, inner + 2, last)
-            elif inner < last or tokens.words[last] not in self._participles:
-                yield FoundPhrase(match.start(1), inner, last)
+            if inner == last and words[last] in self._participles:
+                continue
+            if last > begin + 1 and words[begin + 1] in self._layout and _enters_layout(tokens, first, begin):
+                begin += 2
+            inner = max(begin, inner)
+            verb = self._verb_inside(tokens, inner, last) if last > inner + 1 else 0
+            if verb:  # "a boy drinking milk"
+                yield FoundPhrase(begin, inner, verb - 1)
+                yield FoundPhrase(verb + 1, verb + 1, last)
+            else:
+                yield FoundPhrase(begin, inner, last)
 
-    def _follows_layout(self, tokens: Tokens, begin: int, first: int, last: int) -> bool:
-        """Whether the phrase begins with the words of "In the background" and goes on after them."""
-        return (
-            last > first + 1
-            and tokens.words[first + 1] in self._layout
-            and tokens.words[first] == "the"
-            and first > begin
-            and tokens.words[first - 1] in _INTO_LAYOUT
-            and (first - 1 == begin or tokens.classes[first - 2] in _PAUSES)
-        )
+    def _verb_inside(self, tokens: Tokens, inner: int, last: int) -> int:
+        """Where in the phrase a participle, tagged as noun, stands between its subject and its object; 0: nowhere."""
+        for index in range(inner + 1, last):
+            if tokens.words[index] in self._participles and tokens.words[index - 1] in self._subjects:
+                return index
+        return 0
 
     def _is_no_head(self, tokens: Tokens, inner: int, last: int) -> bool:
-        """Whether the last word is a verb or an adverb that the tagger took for a noun behind the true head."""
-        if tokens.classes[last - 1] != NOUN:
-            return False
+        """Whether the last word, which follows a noun, is a verb or an adverb that the tagger took for a noun."""
         word, subject = tokens.words[last], tokens.words[last - 1]
-        if word in self._participles or (word in self._never_nouns and not tokens.is_plural(last)):
+        if word in self._participles or (word in self._never_nouns and tokens.tags[last] not in PLURAL_TAGS):
             return True
         if word in self._s:
             return subject in self._subjects or tokens.words[inner] in SINGULAR
-        return word in self._base and (subject in self._subjects or tokens.is_plural(last - 1))
+        return word in self._base and (subject in self._subjects or tokens.tags[last - 1] in PLURAL_TAGS)
+
+
+def _enters_layout(tokens: Tokens, begin: int, first: int) -> bool:
+    """Whether a phrase of a sentence stands where "In the background," does: behind "in" or "at" after a pause."""
+    return (
+        first > begin
+        and tokens.words[first] == "the"
+        and tokens.words[first - 1] in _INTO_LAYOUT
+        and (first - 1 == begin or tokens.classes[first - 2] in _PAUSES)
+    )
 
 
 def _forms_in_ing(verb: str) -> tuple[str, ...]:

@@ -57,10 +57,10 @@ _BY_TAG = {
 }
 _PRONOUNS = ("i", "we", "you", "he", "she", "it", "they", "there", "here")
 _AUXILIARIES = {"am", "is", "are", "was", "were", "be", "been", "have", "has", "had", "do", "does", "did", "can", "may"}
-_CORRECTED = frozenset((OF, MODIFIER, *VERBS, ADVERB, HYPHEN))
+_CORRECTED = frozenset((OF, MODIFIER, *VERBS, ADVERB))
 _SPACE = get_string_id("_SP")
-_PLURAL = frozenset(map(get_string_id, ("NNS", "NNPS")))
-_COLUMNS = ["IDX", "LENGTH", "TAG", "SPACY"]
+PLURAL_TAGS = frozenset(map(get_string_id, ("NNS", "NNPS")))
+_COLUMNS = ["IDX", "LENGTH", "TAG"]
 
 
 class Tokens(msgspec.Struct, frozen=True, gc=False):
@@ -75,10 +75,6 @@ class Tokens(msgspec.Struct, frozen=True, gc=False):
     words: list[str]
     tags: list[int]
     classes: str
-
-    def is_plural(self, index: int) -> bool:
-        """Whether the tagger takes this token for a plural noun."""
-        return self.tags[index] in _PLURAL
 
 
 class _ClassByTag(dict[int, str]):
@@ -109,21 +105,27 @@ class TokenClasses:
     def __call__(self, doc: Doc, text: str) -> Tokens:
         """The columns of one document, which was made from ``text``."""
         columns = doc.to_array(_COLUMNS)
-        begins, lengths, tags, spaces = columns.T.tolist()
+        begins, lengths, tags = columns.T.tolist()
         if _SPACE in tags:
-            begins, lengths, tags, spaces = columns[columns[:, 2] != _SPACE].T.tolist()
+            begins, lengths, tags = columns[columns[:, 2] != _SPACE].T.tolist()
         ends = list(map(add, begins, lengths))
-        words = [text[begin:end].lower() for begin, end in zip(begins, ends, strict=True)]
+        lower = text.lower()
+        if len(lower) != len(text):  # a few letters have a lower case of two characters: word by word, then
+            words = [text[begin:end].lower() for begin, end in zip(begins, ends, strict=True)]
+        else:
+            words = [lower[begin:end] for begin, end in zip(begins, ends, strict=True)]
         by_tag, by_word = self._by_tag, self._by_word
         classes = [by_word[word] if word in by_word else by_tag[tag] for word, tag in zip(words, tags, strict=True)]
         if not text.isascii():
             classes = [OTHER if _is_symbol(word) else letter for word, letter in zip(words, classes, strict=True)]
         for index, letter in enumerate(classes):
             if letter in _CORRECTED:
-                self._correct(index, letter, classes, words, spaces)
+                self._correct(index, letter, classes, words)
+        if HYPHEN in classes:
+            _join_hyphenated(classes, words, begins, ends)
         return Tokens(begins, ends, words, tags, "".join(classes))
 
-    def _correct(self, index: int, letter: str, classes: list[str], words: list[str], spaces: list[int]) -> None:
+    def _correct(self, index: int, letter: str, classes: list[str], words: list[str]) -> None:
         """Puts right what the tag alone says of one token."""
         word = words[index]
         if letter == OF:
@@ -136,11 +138,8 @@ class TokenClasses:
                 classes[index] = EITHER
         elif letter in VERBS:
             classes[index] = self._verb_or_noun(index, classes, words)
-        elif letter == ADVERB:
-            if word.endswith("ly") and word not in self._sentence_adverbs:
-                classes[index] = DEGREE
-        else:
-            _join_hyphenated(index, classes, spaces)
+        elif word.endswith("ly") and word not in self._sentence_adverbs:
+            classes[index] = DEGREE
 
     def _verb_or_noun(self, index: int, classes: list[str], words: list[str]) -> str:
         """What a word tagged as verb is, by what it can be and what stands before it."""
@@ -178,13 +177,16 @@ def _is_symbol(word: str) -> bool:
     return not word.isascii() and word != "’" and not any(map(str.isalnum, word))
 
 
-def _join_hyphenated(index: int, classes: list[str], spaces: list[int]) -> None:
+def _join_hyphenated(classes: list[str], words: list[str], begins: list[int], ends: list[int]) -> None:
     """ "walk-in" is one modifier and "t-shirt" one noun: all parts get the class of the whole."""
-    if not 0 < index < len(classes) - 1 or spaces[index - 1] or spaces[index]:
-        classes[index] = OTHER
-        return
-    first = index - 1
-    while first > 1 and classes[first - 1] == HYPHEN and not spaces[first - 1] and not spaces[first - 2]:
-        first -= 2
-    whole = NOUN if classes[index + 1] in "nq" else MODIFIER
-    classes[first : index + 2] = [whole] * (index + 2 - first)
+    for index, letter in enumerate(classes):
+        if letter != HYPHEN:
+            continue
+        if not 0 < index < len(classes) - 1 or ends[index] < begins[index + 1] or ends[index - 1] < begins[index]:
+            classes[index] = OTHER
+            continue
+        first = index - 1
+        while first > 1 and words[first - 1] == "-" and begins[first] == ends[first - 1] == ends[first - 2] + 1:
+            first -= 2
+        whole = NOUN if classes[index + 1] in (NOUN, GROUP) else MODIFIER
+        classes[first : index + 2] = [whole] * (index + 2 - first)

@@ -6,6 +6,7 @@ Every sentence is a query of its own (docs/formats: Localized Narratives). What 
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 import spacy
@@ -16,7 +17,7 @@ from xdetr_data.language.number import PhraseNumber
 from xdetr_data.language.phrases import FoundPhrase, PhraseGrammar
 from xdetr_data.language.pipeline import blank_unreadable, choose_model, load_pipeline
 from xdetr_data.language.sentences import cut_sentences
-from xdetr_data.language.tokens import DETERMINERS, POSSESSIVE, TokenClasses, Tokens
+from xdetr_data.language.tokens import DETERMINERS, PLURAL_TAGS, POSSESSIVE, TokenClasses, Tokens
 from xdetr_data.language.words import load_words
 from xdetr_data.spans import Span
 
@@ -24,6 +25,7 @@ _BATCH = 32  # larger ones leave the cache
 # A memory zone forgets its words, and to meet a word for the first time takes as long as to tag several: the words of
 # so many captions stay for the worker's life.
 _COMMON = 2048
+_PHRASES_KEPT = 1 << 16
 
 
 class Mention(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -68,6 +70,7 @@ class NounPhrases:
         self._grammar = PhraseGrammar(words, self._lexicon)
         self._number = PhraseNumber(words)
         self._not_objects = NotObjects(load_rules())
+        self._describe = lru_cache(_PHRASES_KEPT)(self._describe_phrase)  # the same few are said again and again
         self._common_left = _COMMON
         self._fingerprint = f"{self.model} {self._nlp.meta['version']}, spacy {spacy.__version__}"
 
@@ -106,7 +109,7 @@ class NounPhrases:
 
     def _mentions(self, tokens: Tokens, begin: int, end: int, sentence_begin: int) -> tuple[Mention, ...]:
         """The mentions among the tokens ``[begin, end)`` of a sentence that begins at a character."""
-        words, begins, ends, classes = tokens.words, tokens.begins, tokens.ends, tokens.classes
+        words, tags, classes, begins, ends = tokens.words, tokens.tags, tokens.classes, tokens.begins, tokens.ends
         heads, cues = self._not_objects.heads, self._not_objects.cues
         found = []
         for phrase in self._grammar(tokens, begin, end):
@@ -119,17 +122,21 @@ class NounPhrases:
             if not (head[0].isalnum() or head[-1].isalnum()):
                 continue
             own = max(inner, classes.rfind(POSSESSIVE, inner, last) + 1)  # a possessor's number is not its thing's
-            is_plural_form = tokens.is_plural(last)
-            is_plural, count = self._number(words, first, inner, own, last, is_plural_form)
-            found.append(
-                Mention(
-                    spans=((begins[first] - sentence_begin, ends[last] - sentence_begin),),
-                    head=self._lexicon.lemma(head) if is_plural or is_plural_form else head,
-                    is_plural=is_plural,
-                    count=count,
-                )
+            is_plural_form = tags[last] in PLURAL_TAGS
+            lemma, is_plural, count = self._describe(
+                tuple(words[first : last + 1]), inner - first, own - first, is_plural_form
             )
+            span = (begins[first] - sentence_begin, ends[last] - sentence_begin)
+            found.append(Mention(spans=(span,), head=lemma, is_plural=is_plural, count=count))
         return tuple(found)
+
+    def _describe_phrase(
+        self, words: tuple[str, ...], inner: int, own: int, is_plural_form: bool
+    ) -> tuple[str, bool, int | None]:
+        """Lemma of the head, plurality and count; the arguments are ``PhraseNumber``'s."""
+        is_plural, count = self._number(words, inner, own, is_plural_form=is_plural_form)
+        lemma = self._lexicon.lemma(words[-1]) if is_plural or is_plural_form else words[-1]
+        return lemma, is_plural, count
 
     def _is_dropped(self, tokens: Tokens, phrase: FoundPhrase, begin: int, end: int) -> bool:
         """Whether a rule says that the phrase of the sentence ``[begin, end)`` names no object."""

@@ -44,7 +44,6 @@ FLAGS = [
     refused("merge-iou-above-one", "--merge-iou=vg=2", says="--merge-iou 2.0 must be above 0 and at most 1"),
     refused("merge-iou-nan", "--merge-iou=vg=nan", says="--merge-iou nan must be above 0"),
     usage("boxes-unknown", "--boxes=lvis", says="--boxes.*'lvis' is not one of 'coco', 'none'"),
-    refused("boxes-none-with-instances", "--boxes=none", says="--coco-instances is given, but --boxes none"),
     usage("crowd-unknown", "--crowd=maybe", says="--crowd.*maybe"),
     usage("image-root-without-source", "--image-root=DIR", says="--image-root 'DIR' must be written as NAME=VALUE"),
     usage("image-root-twice", "--image-root=coco=x", says="--image-root gives 'coco' twice"),
