@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, initialization
+from transformers import AutoConfig, AutoModel, PreTrainedModel, initialization
 from transformers.models.deformable_detr.modeling_deformable_detr import DeformableDetrMLPPredictionHead
 
 from xdetr_model.configuration import XDetrConfig
@@ -174,3 +174,7 @@ def _unit(vectors: Tensor) -> Tensor:
 
 def _as_bool(mask: Tensor | None) -> Tensor | None:
     return None if mask is None else mask.bool()
+
+
+AutoConfig.register(XDetrConfig.model_type, XDetrConfig, exist_ok=True)
+AutoModel.register(XDetrConfig, XDetrModel, exist_ok=True)

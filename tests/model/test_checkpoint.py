@@ -8,7 +8,7 @@ import pytest
 import torch
 from huggingface_hub import ModelCard as HubCard
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertModel
+from transformers import AutoConfig, AutoModel, BertConfig, BertModel
 from transformers.models.deformable_detr.image_processing_pil_deformable_detr import DeformableDetrImageProcessorPil
 
 from tests.model.tiny import TWO_STAGE, tiny_config, tiny_model
@@ -207,3 +207,9 @@ def test_the_default_configuration_is_the_papers() -> None:
     assert config.objectness_loss().kind == "bce"
     assert config.alignment_rules().textless_regions == "ignore"
     assert config.alignment_rules().same_text == "negative"
+
+
+def test_the_librarys_auto_classes_know_the_model(directory: Path) -> None:
+    loaded = AutoModel.from_pretrained(directory)
+    assert type(loaded) is XDetrModel
+    assert type(AutoConfig.from_pretrained(directory)) is XDetrConfig

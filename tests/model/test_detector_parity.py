@@ -179,3 +179,13 @@ def test_activation_checkpointing_gives_the_same_gradients() -> None:
         (output.boxes_cxcywh_norm.sum() + output.objects[-1, ..., 0].sum() + output.image[..., 1].sum()).backward()
         gradients.append(model.model.encoder.layers[0].mlp.fc1.weight.grad)
     assert torch.allclose(gradients[0], gradients[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("detector", [REFINED, TWO_STAGE], ids=["refined", "two_stage"])
+def test_a_photo_is_encoded_in_one_compiled_graph(detector: dict[str, Any]) -> None:
+    model = tiny_model(detector)
+    pixels, mask = pad_together([torch.randn(3, 64, 96), torch.randn(3, 50, 96)])
+    compiled = torch.compile(model.encode_image, backend="eager", fullgraph=True)
+    with torch.no_grad():
+        for a, b in zip(model.encode_image(pixels, mask), compiled(pixels, mask), strict=True):
+            assert torch.allclose(a, b, atol=1e-6)
