@@ -38,7 +38,7 @@ class Case:
 def sets(fixtures: Path) -> Iterator[tuple[str, list[Case]]]:
     """Every set that can be made from what is there."""
     labelled = labelled_sentences()
-    for kind in ("paper", "narrative", "caption", "fragment"):
+    for kind in ("paper", "narrative", "caption", "fragment", "later"):
         yield (
             f"labelled: {kind}",
             [Case(s.text, tuple(p.span for p in s.phrases), True) for s in labelled if s.kind == kind],

@@ -2,7 +2,8 @@
 
 ``[two brown dogs|dog|2]`` is a phrase, the lemma of its head, and its number: how many, ``+`` for a plural that does
 not say, ``-`` for anything else. What is not marked names no object. ``kind`` says what the sentence is like: quoted in
-the paper, spoken as in a narrative, a caption, a fragment.
+the paper, spoken as in a narrative, a caption, a fragment, or one of these written ``later``, to be counted before
+anything was changed for it (docs/benchmarks/noun_phrases.md).
 """
 
 import json

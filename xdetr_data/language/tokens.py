@@ -1,9 +1,9 @@
 """What part a word can play in a noun phrase: one letter for each token, so that a phrase is a regular expression.
 
-Tags are enough: on captions with gold phrases a dependency parse finds no more of them, and it doubles the time
-(docs/benchmarks/noun_phrases.md). The small model also parses the fragments of narratives wrongly ("In the background,
-a dog sitting in the grass." has no verb), while it tags nearly all their words rightly. Where a tag contradicts the
-word lists that the model brings, the lists win.
+Tags are enough. Noun chunks, which rest on the dependency parse, find fewer of the phrases that people marked
+(docs/benchmarks/noun_phrases.md), and the parse doubles the time: the small model parses the fragments of narratives
+wrongly ("In the background, a dog sitting in the grass." has no verb), while it tags nearly all their words rightly.
+Where a tag contradicts the word lists that the model brings, the lists win.
 """
 
 from operator import add

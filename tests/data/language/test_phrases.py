@@ -37,6 +37,10 @@ from xdetr_data.stages.noun_phrases import NounPhrases
         "{a dog} 😀😀 and {a cat} 🐈",
         "{A male} and {a female} on {a couch}.",
         "I can see {cars} in {a parking lot}.",
+        "{A toddler} drinking {milk}.",
+        "{A boy} with {a boxing ring}.",
+        "In the background {people}, in the foreground {a group of cars}.",
+        "He holds {a phone} without case.",
     ],
 )
 def test_phrases_are_minimal_and_whole(noun_phrases: NounPhrases, marked: str) -> None:
