@@ -1,0 +1,1 @@
+"""How good a network is: boxes without classes, and phrases grounded in photos."""
