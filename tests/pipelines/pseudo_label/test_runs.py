@@ -1,7 +1,6 @@
 """Whole runs with small real models: valid, balanced, the same bytes whoever does the work and whatever kills it."""
 
 import os
-import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.pipelines.killing import Moment, kill_and_resume, random_moments
 from tests.pipelines.pseudo_label.checkpoints import save_dino, save_toy
 from tests.pipelines.pseudo_label.spoken import differing, files_of
-from tests.pipelines.test_resume import kill_and_resume
 from tests.pipelines.tiny import manifest_of, records_of, run_cli
 from xdetr_data.accounting import Tally
 from xdetr_data.manifest import Manifest
@@ -168,13 +167,13 @@ def test_rethreshold_leaves_its_dataset_as_it_was(whole: Path, tmp_path: Path) -
 # --- kills ------------------------------------------------------------------------------------------------------------
 
 
-def survive(args: Sequence[str], out: Path, whole: Path, moments_s: list[float]) -> list[str]:
+def survive(args: Sequence[str], out: Path, whole: Path, moments: Sequence[Moment]) -> list[str]:
     expected = files_of(whole)
 
     def same() -> None:
         assert differing(files_of(out), expected) == []
 
-    return kill_and_resume([*args, f"--out={out}"], out, moments_s, same)
+    return kill_and_resume([*args, f"--out={out}"], out, moments, same)
 
 
 def command(toy: Path, world: Path, workers: int) -> list[str]:
@@ -185,7 +184,7 @@ def command(toy: Path, world: Path, workers: int) -> list[str]:
 def test_a_run_that_is_killed_twice_ends_as_if_it_never_was(
     toy: Path, world: Path, whole: Path, tmp_path: Path
 ) -> None:
-    survive(command(toy, world, 0), tmp_path / "out", whole, [2.5, 4.0])
+    survive(command(toy, world, 0), tmp_path / "out", whole, [("partitioning", 0.1), ("grounding", 0.5)])
 
 
 @pytest.mark.slow
@@ -193,11 +192,9 @@ def test_a_run_that_is_killed_twice_ends_as_if_it_never_was(
 def test_a_run_that_is_killed_twelve_times_ends_as_if_it_never_was(
     workers: int, toy: Path, world: Path, whole: Path, tmp_path: Path
 ) -> None:
-    rng = random.Random(8)
-    moments_s = [rng.uniform(0, 12 if workers else 8) for _ in range(12)]
-    phases = survive(command(toy, world, workers), tmp_path / "out", whole, moments_s)
-    print(phases)
-    assert len(set(phases)) >= 2
+    moments = random_moments(["reading ids", "partitioning", "grounding", "grounding", "choosing labels"], 12, 1.5)
+    phases = survive(command(toy, world, workers), tmp_path / "out", whole, moments)
+    assert set(phases) >= {"partitioning", "grounding"}
 
 
 @pytest.mark.slow
@@ -205,7 +202,7 @@ def test_a_rethreshold_that_is_killed_ends_as_if_it_never_was(whole: Path, tmp_p
     expected = tmp_path / "expected"
     assert run_cli("rethreshold", str(whole), f"--out={expected}", "--workers=0", "--method=multi").code == 0
     args = ["rethreshold", str(whole), "--workers=0", "--method=multi"]
-    survive(args, tmp_path / "out", expected, [0.02, 0.05, 0.1, 0.15, 0.2, 0.3])
+    survive(args, tmp_path / "out", expected, [("", delay_s) for delay_s in (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)])
 
 
 def test_shards_that_are_done_are_not_grounded_again(toy: Path, world: Path, whole: Path, tmp_path: Path) -> None:
