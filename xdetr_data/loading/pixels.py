@@ -1,0 +1,73 @@
+"""Pixels of a view: decoded no larger than needed, recoloured, and resampled once.
+
+Pixels are taken as they are stored: an EXIF rotation is not applied, because boxes are in the stored file's pixels.
+"""
+
+import io
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from xdetr_data.loading.view import View
+
+Pixels = NDArray[np.uint8]
+Recolour = tuple[float, ...]  # the 12 numbers of a matrix from (r, g, b, 1) to (r, g, b)
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+_MID_GREY = 127.5
+
+
+def draw_recolour(rng: np.random.Generator, jitter: float) -> Recolour | None:
+    """A random change of brightness, contrast (about mid-grey) and saturation by up to ``jitter``, as one matrix."""
+    brightness, contrast, saturation = rng.uniform(1 - jitter, 1 + jitter, 3)
+    if jitter == 0:
+        return None
+    matrix = saturation * np.eye(3) + (1 - saturation) * np.tile(_LUMA, (3, 1))
+    rows = np.concatenate([brightness * contrast * matrix, np.full((3, 1), (1 - contrast) * _MID_GREY)], axis=1)
+    return tuple(rows.ravel().tolist())
+
+
+def open_photo(data: bytes) -> Image.Image:
+    """The photo in ``data``, not decoded yet; raises OSError or ValueError."""
+    return Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
+
+
+def render(photo: Image.Image, view: View, recolour: Recolour | None) -> Pixels:
+    """The view's pixels ``[H, W, 3]``. A JPEG that is shown at half its size or less is decoded at that size.
+
+    Raises OSError or ValueError (Pillow's) for damaged bytes, and ValueError for a photo of floats.
+    """
+    height, width = view.out_hw
+    full_hw = (photo.height, photo.width)
+    x0, y0, x1, y1 = view.crop_xyxy
+    photo.draft(None, (math.ceil(full_hw[1] * width / (x1 - x0)), math.ceil(full_hw[0] * height / (y1 - y0))))
+    scale = _draft_scale(full_hw, (photo.height, photo.width))
+    rgb = to_rgb(photo)
+    if recolour is not None:
+        rgb = rgb.convert("RGB", recolour)
+    box = (x0 / scale, y0 / scale, min(x1 / scale, rgb.width), min(y1 / scale, rgb.height))
+    if (width, height) != rgb.size or box != (0, 0, width, height):
+        rgb = rgb.resize((width, height), Image.Resampling.BILINEAR, box=box)
+    pixels = np.asarray(rgb)
+    return pixels[:, ::-1] if view.is_flipped else pixels
+
+
+def _draft_scale(full_hw: tuple[int, int], drafted_hw: tuple[int, int]) -> int:
+    """By what a draft divides coordinates: 1, 2, 4 or 8 (sizes are rounded up, so that they do not tell exactly)."""
+    return next(s for s in (1, 2, 4, 8) if all(-(-a // s) == b for a, b in zip(full_hw, drafted_hw, strict=True)))
+
+
+def to_rgb(photo: Image.Image) -> Image.Image:
+    """The decoded photo in RGB; alpha is dropped, 16 bits become 8. Raises ValueError for floats."""
+    if photo.mode == "F":
+        raise ValueError("a photo of floats has no defined white")
+    photo.load()
+    if photo.mode == "RGB":
+        return photo
+    if photo.mode.startswith("I"):
+        return Image.fromarray((np.asarray(photo).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+    if photo.mode in ("P", "PA"):
+        return photo.convert("RGBA").convert("RGB")
+    return photo.convert("RGB")

@@ -1,0 +1,157 @@
+"""One sample, loaded: labels and photo read, queries chosen, photo, boxes and phrases changed together."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from zlib import crc32
+
+import numpy as np
+
+from xdetr_data.boxes import Boxes
+from xdetr_data.errors import RecordError
+from xdetr_data.loading.config import DataConfig
+from xdetr_data.loading.pixels import Pixels, Recolour, draw_recolour, open_photo, render
+from xdetr_data.loading.view import MIN_KEPT, View, draw_view, see
+from xdetr_data.record import GroundedImage, Query
+from xdetr_data.schema import from_json
+from xdetr_data.spans import Span
+
+# A mirrored photo makes these words wrong; "leftmost", "right-hand" and "rights" begin like them.
+_SIDES = re.compile(r"\b(left|right|east|west|clockwise|anticlockwise|counter-?clockwise|o'?clock)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedPhrase:
+    """Character spans of the query's text ↔ indices into the loaded regions."""
+
+    spans: tuple[Span, ...]
+    regions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedQuery:
+    """A chosen query with the phrases that still name something."""
+
+    text: str
+    phrases: tuple[LoadedPhrase, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadCounts:
+    """What was loaded, and what was left out or not done, and why."""
+
+    photos: int = 0
+    photos_unreadable: int = 0
+    photos_cropped: int = 0
+    photos_flipped: int = 0
+    photos_not_flipped_for_text: int = 0
+    crowd_regions_left_out: int = 0
+    regions_cropped_away: int = 0
+    phrases_without_region: int = 0
+
+    def __add__(self, other: "LoadCounts") -> "LoadCounts":
+        """Sums."""
+        return LoadCounts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedPhoto:
+    """``pixels [H, W, 3]``, ``boxes_xyxy_norm [R, 4]`` in units of what the pixels show, and the chosen queries."""
+
+    key: str
+    pixels: Pixels
+    boxes_xyxy_norm: Boxes
+    queries: tuple[LoadedQuery, ...]
+    counts: LoadCounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableSample:
+    """A sample that cannot be used, and why."""
+
+    key: str
+    detail: str
+
+
+def says_side(text: str) -> bool:
+    """Whether a text tells left from right."""
+    return _SIDES.search(text) is not None
+
+
+def choose_queries(queries: Sequence[Query], config: DataConfig, rng: np.random.Generator) -> list[Query]:
+    """The queries of one visit to a photo, in their order: a sample of them, or all of one paragraph."""
+    if config.unit == "paragraph":
+        groups = list(dict.fromkeys(query.group for query in queries))
+        group = groups[int(rng.integers(len(groups)))] if groups else ""
+        return [query for query in queries if query.group == group]
+    if len(queries) <= config.queries_per_photo:
+        return list(queries)
+    chosen = rng.choice(len(queries), config.queries_per_photo, replace=False)
+    return [queries[index] for index in sorted(chosen.tolist())]
+
+
+def load_sample(
+    key: str, labels: bytes, photo: bytes | None, number: int, config: DataConfig
+) -> LoadedPhoto | UnreadableSample:
+    """Decodes and augments one sample of the pass ``number``; never raises for bad bytes."""
+    try:
+        record = from_json(labels)
+        if record.key != key:
+            return UnreadableSample(key=key, detail=f"its labels are those of {record.key}")
+        if photo is None:
+            return UnreadableSample(key=key, detail="has no photo")
+    except RecordError as error:
+        return UnreadableSample(key=key, detail=str(error))
+    return _augment(record, photo, np.random.default_rng([config.seed, number, crc32(key.encode())]), config)
+
+
+def _augment(
+    record: GroundedImage, data: bytes, rng: np.random.Generator, config: DataConfig
+) -> LoadedPhoto | UnreadableSample:
+    size_hw = record.image.size_hw
+    queries = choose_queries(record.queries, config, rng)
+    named = {region for query in queries for phrase in query.phrases for region in phrase.regions}
+    usable = [index for index, region in enumerate(record.regions) if not region.is_crowd]
+    may_flip = not any(says_side(query.text) for query in queries)
+    safe = [record.regions[index].box_xyxy for index in usable if index in named]
+    view = draw_view(rng, size_hw, safe, config, may_flip=may_flip)
+    recolour = draw_recolour(rng, config.jitter)
+    pixels = _pixels(data, size_hw, view, recolour)
+    if isinstance(pixels, str):
+        return UnreadableSample(key=record.key, detail=pixels)
+    seen = see([record.regions[index].box_xyxy for index in usable], view)
+    is_kept = seen.kept >= MIN_KEPT
+    place = {old: new for new, old in enumerate(old for old, kept in zip(usable, is_kept, strict=True) if kept)}
+    loaded = tuple(_remap(query, place) for query in queries)
+    phrases = sum(len(query.phrases) for query in queries)
+    counts = LoadCounts(
+        photos=1,
+        photos_cropped=int(view.crop_xyxy != (0, 0, size_hw[1], size_hw[0])),
+        photos_flipped=int(view.is_flipped),
+        photos_not_flipped_for_text=int(config.flip > 0 and not may_flip),
+        crowd_regions_left_out=len(record.regions) - len(usable),
+        regions_cropped_away=len(usable) - len(place),
+        phrases_without_region=phrases - sum(len(query.phrases) for query in loaded),
+    )
+    boxes = seen.boxes_xyxy_norm[is_kept]
+    return LoadedPhoto(key=record.key, pixels=pixels, boxes_xyxy_norm=boxes, queries=loaded, counts=counts)
+
+
+def _pixels(data: bytes, size_hw: tuple[int, int], view: View, recolour: Recolour | None) -> Pixels | str:
+    """Pixels of the view, or why the photo has none."""
+    try:
+        photo = open_photo(data)
+        if (photo.height, photo.width) != size_hw:
+            return f"the photo is {photo.width}x{photo.height} pixels, its labels are for {size_hw[1]}x{size_hw[0]}"
+        return render(photo, view, recolour)
+    except Exception as error:  # on damaged bytes Pillow raises almost anything
+        return f"{type(error).__name__}: {error}"
+
+
+def _remap(query: Query, place: dict[int, int]) -> LoadedQuery:
+    """The query with its phrases pointing at the kept regions; its text, and so its spans, stay as they are."""
+    phrases = [
+        LoadedPhrase(spans=phrase.spans, regions=tuple(place[region] for region in phrase.regions if region in place))
+        for phrase in query.phrases
+    ]
+    return LoadedQuery(text=query.text, phrases=tuple(phrase for phrase in phrases if phrase.regions))

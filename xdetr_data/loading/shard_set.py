@@ -1,0 +1,145 @@
+"""A finished dataset opened for training: checked once at the start, then read at random within the current shards.
+
+A tar is walked from header to header once, when its first sample is wanted; from then on a sample is one read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from tarfile import TarInfo
+
+from xdetr_data.errors import InputError
+from xdetr_data.manifest import Manifest, read_manifest
+from xdetr_data.schema import SCHEMA_VERSION
+from xdetr_data.shards.reader import PHOTO_SUFFIXES, stems
+from xdetr_data.shards.tar_stream import TarDamage, iter_headers, member_key
+from xdetr_data.storage import Folder
+
+OPEN_FILES = 16
+
+Extent = tuple[int, int]  # offset and length in bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where a sample lies: the name of its tar, and the extents of its labels and its photo (None: it has none)."""
+
+    key: str
+    tar: str
+    labels: Extent
+    photo: Extent | None
+
+
+def open_shards(url: str, role: str) -> ShardSet:
+    """The dataset of a source, or InputError in one line where it is incomplete, of another schema or without photos.
+
+    Checks what costs no reading: the manifest and the sizes of the tars. ``xdetr-data validate`` checks the rest.
+    """
+    folder = Folder(url)
+    manifest = read_manifest(folder)
+    named = f"--{role} {url}"
+    if manifest.schema != SCHEMA_VERSION:
+        raise InputError(
+            f"{named}: is of schema {manifest.schema}, this version reads {SCHEMA_VERSION}; build it again"
+        )
+    if manifest.config.get("metadata_only"):
+        raise InputError(f"{named}: was built with --metadata-only and holds no photos; build it with photos")
+    if manifest.rows != sum(shard.rows for shard in manifest.shards):
+        raise InputError(
+            f"{named}: the manifest states {manifest.rows} samples, its shards hold others; build it again"
+        )
+    if manifest.rows == 0:
+        raise InputError(f"{named}: holds no sample; see its rejects/")
+    for shard in manifest.shards:
+        for file in shard.files:
+            size = folder.size(file.name) if file.name.endswith(".tar") else file.bytes
+            if size != file.bytes:
+                what = "is missing" if size is None else f"has {size} bytes, {file.bytes} are stated"
+                raise InputError(f"{named}: {file.name} {what}; copy the set again, or build it with --resume")
+    return ShardSet(folder=folder, manifest=manifest)
+
+
+@dataclass(kw_only=True)
+class ShardSet:
+    """Samples of a dataset by shard and row. Open files stay with the process that opened them."""
+
+    folder: Folder
+    manifest: Manifest
+    _index: dict[int, list[Location]] = field(default_factory=dict)
+    _files: OrderedDict[tuple[int, str], int] = field(default_factory=OrderedDict)
+
+    @property
+    def rows_per_shard(self) -> tuple[int, ...]:
+        """Samples of each shard, as the manifest states."""
+        return tuple(shard.rows for shard in self.manifest.shards)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Indices travel to another process, open files do not."""
+        return self.__dict__ | {"_files": OrderedDict()}
+
+    def locate(self, shard: int, row: int) -> Location:
+        """Where a sample lies; raises InputError where the shard's tar is damaged or holds other samples."""
+        if shard not in self._index:
+            self._index[shard] = self._walk(shard)
+        return self._index[shard][row]
+
+    def read(self, location: Location) -> tuple[bytes, bytes | None]:
+        """Bytes of a sample's labels and photo, in one read; raises OSError."""
+        extents = [one for one in (location.labels, location.photo) if one is not None]
+        begin, end = min(one[0] for one in extents), max(sum(one) for one in extents)
+        data = self._read(location.tar, begin, end - begin)
+        labels, photo = (
+            None if one is None else data[one[0] - begin :][: one[1]] for one in (location.labels, location.photo)
+        )
+        return labels or b"", photo
+
+    def _walk(self, shard: int) -> list[Location]:
+        entry = self.manifest.shards[shard]
+        name = f"{stems(self.manifest)[shard]}.tar"
+        try:
+            with self.folder.open(name) as stream:
+                found = _locations(name, iter_headers(stream))
+        except (TarDamage, OSError) as error:
+            raise InputError(
+                f"{self.folder.path(name)}: {error}; see 'xdetr-data validate {self.folder.url}'"
+            ) from error
+        if len(found) != entry.rows:
+            raise InputError(
+                f"{self.folder.path(name)}: holds {len(found)} samples, the manifest states {entry.rows}; "
+                f"see 'xdetr-data validate {self.folder.url}'"
+            )
+        return found
+
+    def _read(self, name: str, offset: int, count: int) -> bytes:
+        if not self.folder.is_local:
+            with self.folder.open(name) as stream:
+                stream.seek(offset)
+                return stream.read(count)
+        me = (os.getpid(), name)  # a forked process must not close or move what its parent opened
+        if me not in self._files:
+            self._files[me] = os.open(self.folder.path(name), os.O_RDONLY)
+            while len(self._files) > OPEN_FILES:
+                (owner, _), handle = self._files.popitem(last=False)
+                if owner == os.getpid():
+                    os.close(handle)
+        self._files.move_to_end(me)
+        return os.pread(self._files[me], count, offset)
+
+
+def _locations(name: str, headers: Iterable[TarInfo]) -> list[Location]:
+    """One location for each key, in the order of the tar."""
+    members: dict[str, dict[str, Extent]] = {}
+    for header in headers:
+        key, suffix = member_key(header.name)
+        if header.isreg():
+            members.setdefault(key, {})[suffix] = (header.offset_data, header.size)
+    locations = []
+    for key, parts in members.items():
+        if "json" not in parts:
+            raise TarDamage(f"key {key!r} has no {key}.json")
+        photo = next((parts[one] for one in PHOTO_SUFFIXES if one in parts), None)
+        locations.append(Location(key=key, tar=name, labels=parts["json"], photo=photo))
+    return locations
