@@ -117,6 +117,13 @@ class XDetrModel(PreTrainedModel):  # type: ignore[misc]
 
         return load_model(pretrained_model_name_or_path, loader=super().from_pretrained, **kwargs)
 
+    def recompute_activations(self) -> None:
+        """Keep only the inputs of layers while training, and compute the rest again in the backward pass."""
+        # the library renamed its method in the course of version 5
+        new = getattr(self, "activation_checkpointing_enable", None)
+        (self.gradient_checkpointing_enable if new is None else new)({"use_reentrant": False})
+        self.model.recompute_backbone = True
+
     def encode_image(self, pixel_values: Tensor, pixel_mask: Tensor | None = None) -> ImageEncoding:
         """Encode photos ``[B, 3, H, W]``; ``pixel_mask [B, H, W]`` is True on the photo, None if nothing is padded."""
         trunk = self.model(pixel_values, _as_bool(pixel_mask), self.class_embed, self.bbox_embed)

@@ -9,9 +9,11 @@ Legend: B photos, C channels, H W size of a map. A mask is True on the photo.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers.models.resnet.modeling_resnet import (
     ResNetBackbone,
     ResNetBasicLayer,
@@ -69,8 +71,19 @@ def _block(
     return blank(block.activation(hidden + residual), mask), mask
 
 
-def resnet_feature_maps(backbone: ResNetBackbone, pixels_BCHW: Tensor, mask_BHW: Tensor | None) -> list[FeatureMap]:
-    """The backbone's output maps and their masks; equal to ``backbone(pixels)`` where there is no padding."""
+def _recomputed(block: nn.Module, map_BCHW: Tensor, mask_BHW: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    found: Any = checkpoint(_block, block, map_BCHW, mask_BHW, use_reentrant=False)
+    hidden, mask = found
+    return hidden, mask
+
+
+def resnet_feature_maps(
+    backbone: ResNetBackbone, pixels_BCHW: Tensor, mask_BHW: Tensor | None, recompute: bool = False
+) -> list[FeatureMap]:
+    """The backbone's output maps and their masks; equal to ``backbone(pixels)`` where there is no padding.
+
+    ``recompute``: keep only what goes into each block, and compute its inside again in the backward pass.
+    """
     maps = []
     hidden, mask = _layer(backbone.embedder.embedder, blank(pixels_BCHW, mask_BHW), mask_BHW)
     hidden = backbone.embedder.pooler(hidden)
@@ -80,7 +93,7 @@ def resnet_feature_maps(backbone: ResNetBackbone, pixels_BCHW: Tensor, mask_BHW:
         maps.append((hidden, mask))
     for name, stage in zip(backbone.stage_names[1:], backbone.encoder.stages, strict=True):
         for block in stage.layers:
-            hidden, mask = _block(block, hidden, mask)
+            hidden, mask = _recomputed(block, hidden, mask) if recompute else _block(block, hidden, mask)
         if name in backbone.out_features:
             maps.append((hidden, mask))
     return maps

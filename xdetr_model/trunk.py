@@ -84,6 +84,7 @@ class XDetrTrunk(_XavierInit, DeformableDetrPreTrainedModel):  # type: ignore[mi
         super().__init__(config)
         width = config.d_model
         self.mask_padding = mask_padding
+        self.recompute_backbone = False
         self.backbone = DeformableDetrConvEncoder(config)
         if backbone_norm == "group":
             _use_group_norms(self.backbone)
@@ -128,7 +129,9 @@ class XDetrTrunk(_XavierInit, DeformableDetrPreTrainedModel):  # type: ignore[mi
     def feature_levels(self, pixels_BCHW: Tensor, mask_BHW: Tensor | None) -> list[FeatureMap]:
         """One map ``[B, D, H, W]`` and its mask per level, finest first."""
         if self.mask_padding:
-            return project_levels(self.input_proj, resnet_feature_maps(self.backbone.model, pixels_BCHW, mask_BHW))
+            recompute = self.recompute_backbone and self.training
+            maps = resnet_feature_maps(self.backbone.model, pixels_BCHW, mask_BHW, recompute)
+            return project_levels(self.input_proj, maps)
         mask = torch.ones_like(pixels_BCHW[:, 0], dtype=torch.bool) if mask_BHW is None else mask_BHW
         return _library_levels(self.input_proj, self.backbone(pixels_BCHW, mask), mask)
 
