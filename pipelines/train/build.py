@@ -1,0 +1,126 @@
+"""The model that a run file describes, with its tokenizer and what turns photos into its input."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.models.deformable_detr.image_processing_pil_deformable_detr import DeformableDetrImageProcessorPil
+
+from pipelines.train.runfile import FromCheckpoint, FromPublished, FromScratch, ModelPart, RunFile
+from pipelines.train.say import say
+from xdetr_data.errors import ConfigError
+from xdetr_model.checkpoint import check_safe_weights, checkpoint_directory, load_checkpoint, load_config
+from xdetr_model.configuration import XDetrConfig
+from xdetr_model.errors import CheckpointError, one_line
+from xdetr_model.model import XDetrModel
+from xdetr_model.presets import PRESET_NAMES, preset
+from xdetr_model.text_tower import check_tokenizer
+from xdetr_model.weights import load_by_name, load_text_encoder, read_weights, translate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A model with its tokenizer and the image processor that its checkpoints carry (the largest training size)."""
+
+    model: XDetrModel
+    tokenizer: PreTrainedTokenizerBase
+    image_processor: DeformableDetrImageProcessorPil
+
+
+def build(run: RunFile, *, start: bool = True) -> Built:
+    """The model, at its starting weights; ``start=False`` leaves them random, as a resumed run puts its own there.
+
+    Raises ConfigError and the model's own errors.
+    """
+    size = {"shortest_edge": max(run.data.shortest_px), "longest_edge": run.data.longest_px}
+    processor = DeformableDetrImageProcessorPil(size=size)
+    model, tokenizer = _parts(run.model, start)
+    if run.compute.activation_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return Built(model=model, tokenizer=tokenizer, image_processor=processor)
+
+
+def _parts(part: ModelPart, start: bool) -> tuple[XDetrModel, PreTrainedTokenizerBase]:
+    if isinstance(part.start, FromCheckpoint):
+        if part.preset is not None:
+            raise ConfigError(f"model.preset is {part.preset!r}: a checkpoint brings its own shape, say null")
+        return _from_checkpoint(part.start, part.config, start)
+    if part.preset not in PRESET_NAMES:
+        raise ConfigError(f"model.preset {part.preset!r} is unknown; use one of {', '.join(PRESET_NAMES)}")
+    chosen = preset(part.preset)
+    model = XDetrModel(changed_config(chosen.config, part.config))
+    if isinstance(part.start, FromPublished):
+        tokenizer = _load_tokenizer(part.start.text_encoder)
+        if start:
+            _load_published(model, part.start)
+        return model, tokenizer
+    assert isinstance(part.start, FromScratch)
+    if chosen.tokenizer is None:
+        raise ConfigError(
+            f"model.start is 'scratch', but preset {part.preset} has no tokenizer of its own: "
+            "say {from: published, text_encoder: FacebookAI/roberta-base, …}"
+        )
+    return model, chosen.tokenizer
+
+
+def _from_checkpoint(
+    start: FromCheckpoint, values: Mapping[str, Any], load: bool
+) -> tuple[XDetrModel, PreTrainedTokenizerBase]:
+    directory = checkpoint_directory(start.path)
+    config = changed_config(load_config(directory), values)
+    tokenizer = load_checkpoint(directory).tokenizer
+    return (XDetrModel.from_pretrained(directory, config=config) if load else XDetrModel(config)), tokenizer
+
+
+def changed_config(config: XDetrConfig, values: Mapping[str, Any]) -> XDetrConfig:
+    """The configuration with other values; those of its parts are merged key by key. Raises ConfigError."""
+    own = {field.name for field in fields(XDetrConfig)}
+    for key in values:
+        if key not in own:
+            near = difflib.get_close_matches(key, own, n=1, cutoff=0.0)
+            raise ConfigError(f"model.config.{key} is unknown (nearest valid key: {near[0]})")
+    changed: XDetrConfig = XDetrConfig.from_dict(_merged(config.to_dict(), values))
+    return changed
+
+
+def _merged(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in values.items():
+        old = result.get(key)
+        result[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    directory = checkpoint_directory(name)
+    try:
+        return check_tokenizer(AutoTokenizer.from_pretrained(directory, local_files_only=True))
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever the file's parser raises
+        raise CheckpointError(f"{directory}: its tokenizer cannot be read ({one_line(error)})") from error
+
+
+def _load_published(model: XDetrModel, start: FromPublished) -> None:
+    if start.backbone is not None:
+        weights = _safe_weights(start.backbone)
+        named = {f"model.backbone.model.{name.removeprefix('resnet.')}": value for name, value in weights.items()}
+        _tell(start.backbone, load_by_name(model, named).loaded)
+    if start.detector is not None:
+        named = {translate(name): value for name, value in _safe_weights(start.detector).items()}
+        _tell(start.detector, load_by_name(model, named).loaded)
+    _tell(start.text_encoder, load_text_encoder(model, start.text_encoder).loaded)
+
+
+def _safe_weights(name: str) -> dict[str, Any]:
+    directory = checkpoint_directory(name)
+    check_safe_weights(directory)
+    return read_weights(directory)
+
+
+def _tell(name: str, loaded: tuple[str, ...]) -> None:
+    if not loaded:
+        raise CheckpointError(f"{name}: no weight fits the model; set model.preset and model.config to its shape")
+    say(f"{name}: {len(loaded)} weights taken")

@@ -1,0 +1,128 @@
+"""The command line ``xdetr-train`` (argparse: a bare training node has no typer): flags, exit codes, one-line errors.
+
+Exit codes: 0 done, 1 failed, 2 usage, 130 and 143 stopped by SIGINT and SIGTERM after saving.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from pipelines.train.say import fail
+from pipelines.train.stopping import INTERRUPTED
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+EXAMPLES = """\
+examples:
+  xdetr-train --run manifests/runs/toy.yaml --full SHARDS --val VAL_SHARDS --out RUN
+  xdetr-train --run manifests/runs/pretrain.yaml --full OUT_MIXED --pseudo OUT_LOCNAR --weak OUT_CC --dry-run
+  torchrun --nproc-per-node 8 -m pipelines.train --run manifests/runs/pretrain.yaml --full OUT_MIXED … --out RUN
+  xdetr-train --launcher ray --num-workers 16 --run manifests/runs/pretrain.yaml --full OUT_MIXED … --out RUN
+  xdetr-train --resume RUN
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """All flags."""
+    made = argparse.ArgumentParser(
+        prog="xdetr-train",
+        description="Train X-DETR on shards; RUN/model is a checkpoint that 'xdetr-data pseudo-label --ckpt' takes.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add("--run", metavar="FILE", help="run file, as those in manifests/runs: complete and strictly parsed")
+    add("--full", metavar="DIR", help="dataset with boxes and phrases that people drew (build-mixed-star)")
+    add("--pseudo", metavar="DIR", help="dataset with pseudo-labels (pseudo-label)")
+    add("--weak", metavar="DIR", help="dataset of photos with captions, no boxes (build captions)")
+    add("--val", metavar="DIR", help="dataset to evaluate on during training")
+    add("--out", metavar="RUN", help="new folder for the run: checkpoints, metrics.jsonl, events, model/")
+    add("--resume", metavar="RUN", help="go on from the newest checkpoint of a run; its own run file and datasets hold")
+    add("--set", metavar="KEY=VALUE", action="append", default=[], help="change a value of the run file; repeatable")
+    add("--seed", type=int, metavar="N", help="instead of the run file's")
+    add("--device", default="auto", help="auto, cpu, cuda (default: auto)")
+    add("--launcher", choices=("local", "ray"), default="local", help="ray: Ray Train on this or RAY_ADDRESS's cluster")
+    add("--num-workers", type=int, default=1, metavar="N", help="processes under --launcher ray (default: 1)")
+    add("--dry-run", action="store_true", help="print steps, samples, rates, schedule and memory; write nothing")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of ``xdetr-train``; leaves with an exit code."""
+    given = sys.argv[1:] if argv is None else list(argv)
+    made = parser()
+    if not given:
+        made.print_help()
+        sys.exit(DONE)
+    arguments = made.parse_args(given)
+    _check_usage(made, arguments)
+    sys.exit(_run(arguments))
+
+
+def _check_usage(made: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    if arguments.resume:
+        fixed = ("run", "full", "pseudo", "weak", "val", "out", "set", "seed")
+        if given := [name for name in fixed if getattr(arguments, name) not in (None, [])]:
+            made.error(f"--resume goes on with what the run began with; leave out --{given[0]}")
+    else:
+        if not arguments.run:
+            made.error("give --run FILE (as manifests/runs/toy.yaml), or --resume RUN")
+        if not arguments.out and not arguments.dry_run:
+            made.error("give --out RUN, a new folder (or --dry-run to see the plan)")
+    if arguments.num_workers < 1:
+        made.error("--num-workers must be at least 1")
+    if arguments.launcher == "local" and arguments.num_workers > 1:
+        made.error(
+            f"--num-workers is for --launcher ray; on this machine: torchrun --nproc-per-node {arguments.num_workers} "
+            "-m pipelines.train …"
+        )
+    if arguments.launcher == "ray" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        made.error("--launcher ray starts its own processes; call it without torchrun")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from xdetr_data.errors import XdetrDataError
+    from xdetr_model.errors import XdetrModelError
+
+    try:
+        return _start(arguments)
+    except KeyboardInterrupt:
+        fail("interrupted before the first step; nothing is lost")
+        return INTERRUPTED
+    except (XdetrDataError, XdetrModelError, OSError, MemoryError) as error:
+        if arguments.debug:
+            traceback.print_exc()
+        fail(" ".join(str(error).split()) or type(error).__name__)
+        return FAILED
+
+
+def _start(arguments: argparse.Namespace) -> int:
+    from pipelines.train.job import Job, new_job, resumed_job
+
+    where: dict[str, Any] = {"device": arguments.device}
+    job: Job
+    if arguments.resume:
+        job = resumed_job(arguments.resume, **where)
+    else:
+        changes = [*arguments.set, *([] if arguments.seed is None else [f"seed={arguments.seed}"])]
+        sources = {name: getattr(arguments, name) for name in ("full", "pseudo", "weak", "val")}
+        job = new_job(arguments.run, changes, {k: v for k, v in sources.items() if v}, arguments.out, **where)
+    if arguments.dry_run:
+        from pipelines.train.plan import print_plan
+
+        print_plan(job, processes=arguments.num_workers)
+        return DONE
+    if arguments.launcher == "ray":
+        from pipelines.train.ray_launcher import train_on_ray
+
+        return train_on_ray(job, arguments.num_workers)
+    from pipelines.train.processes import process_group
+    from pipelines.train.run import train
+
+    with process_group(job.device) as group:
+        return train(job, group)

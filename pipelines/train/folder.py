@@ -1,0 +1,158 @@
+"""A run's folder: what it holds, who may begin in it, and files that are there whole or not at all.
+
+run.yaml            the resolved run file
+started.json        the datasets, and which state of them, the number of processes
+metrics.jsonl       a line for every logged step and every evaluation
+events/             the same for TensorBoard
+checkpoints/        step-00001000.pt …: to resume from
+model/  best/       EMA model as a checkpoint directory: the last one, and the best on --val
+"""
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipelines.train.runfile import RunFile, dump_run_file, read_run_file
+from xdetr_data.errors import InputError, OutputError
+from xdetr_data.manifest import MANIFEST, read_manifest
+from xdetr_data.schema import SCHEMA_VERSION
+from xdetr_data.storage import Folder
+
+RUN_FILE, STARTED, METRICS, EVENTS, CHECKPOINTS, MODEL, BEST = (
+    *("run.yaml", "started.json", "metrics.jsonl", "events", "checkpoints", "model", "best"),
+)
+
+
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset folder in the state that a run began with: ``identity`` is the sha256 of its manifest."""
+
+    path: str
+    identity: str
+    photos: int
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was begun with, apart from its run file. ``sources``: full, pseudo, weak and val, as far as given."""
+
+    sources: dict[str, Dataset]
+    processes: int
+
+
+def open_dataset(role: str, path: str) -> Dataset:
+    """A finished dataset of this schema; raises InputError for anything else."""
+    folder = Folder(path)
+    if not folder.exists():
+        raise InputError(f"--{role} {path}: no such folder; give a dataset that xdetr-data has built")
+    manifest = read_manifest(folder)
+    if manifest.schema != SCHEMA_VERSION:
+        raise InputError(
+            f"--{role} {path}: has schema {manifest.schema}, this version reads {SCHEMA_VERSION}; build it again"
+        )
+    if not manifest.rows:
+        raise InputError(f"--{role} {path}: holds no photo; build it again")
+    for shard in manifest.shards:
+        for file in shard.files:
+            if folder.size(file.name) != file.bytes:
+                raise InputError(
+                    f"--{role} {folder.path(file.name)}: is missing or not as large as the manifest says "
+                    f"({file.bytes} bytes); copy or build it again"
+                )
+    identity = hashlib.sha256(folder.read(MANIFEST)).hexdigest()
+    url = str(Path(path).resolve()) if folder.is_local else path
+    return Dataset(path=url, identity=identity, photos=manifest.rows)
+
+
+def begin(out: Path, run: RunFile, started: Started) -> None:
+    """Claims an empty folder for a run; raises OutputError where it holds something."""
+    check_free(out)
+    write_whole(out / RUN_FILE, dump_run_file(run).encode())
+    write_whole(out / STARTED, msgspec.json.format(msgspec.json.encode(started)) + b"\n")
+
+
+def check_free(out: Path) -> None:
+    """Raises OutputError where the folder holds something."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        remedy = f"go on with --resume {out}, or choose" if (out / STARTED).is_file() else "choose"
+        raise OutputError(f"--out {out}: holds something already; {remedy} another folder")
+
+
+def read_begun(out: Path) -> tuple[RunFile, Started]:
+    """Run file and datasets of a run that was begun; raises InputError where there is none."""
+    if not (out / STARTED).is_file():
+        raise InputError(f"--resume {out}: holds no run (no {STARTED}); begin one with --run and --out")
+    try:
+        started = msgspec.json.decode((out / STARTED).read_bytes(), type=Started)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{out / STARTED}: cannot be read ({error}); begin the run again") from error
+    return read_run_file(out / RUN_FILE), started
+
+
+def check_unchanged(started: Started) -> None:
+    """Raises InputError where a dataset is no longer what the run began with."""
+    for role, dataset in started.sources.items():
+        if open_dataset(role, dataset.path).identity != dataset.identity:
+            raise InputError(
+                f"--{role} {dataset.path}: was built anew since the run began, so the run cannot go on as it was; "
+                "begin a new one"
+            )
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file so that it is there whole or not at all, also after a power cut."""
+    with_temporary(path, lambda temporary: temporary.write_bytes(data))
+
+
+def with_temporary(path: Path, write: Callable[[Path], Any]) -> None:
+    """Lets ``write`` fill a temporary name beside ``path`` with a file or a folder, then gives it its own name.
+
+    A folder that is there already is moved away first, as no system replaces one by another in one act: a kill just
+    then leaves neither. Raises OutputError where the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        for file in [temporary, *temporary.rglob("*")] if temporary.is_dir() else [temporary]:
+            _sync(file)
+        if temporary.is_dir() and path.exists():
+            old = path.with_name(f".{path.name}.tmp-old-{uuid.uuid4().hex[:8]}")
+            path.rename(old)
+            temporary.rename(path)
+            shutil.rmtree(old)
+        else:
+            os.replace(temporary, path)
+        _sync(path.parent)
+    except OSError as error:
+        _remove(temporary)
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); make room, then --resume") from error
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def sweep(out: Path) -> None:
+    """Removes what killed processes left half written."""
+    for pattern in (".*.tmp-*", f"{CHECKPOINTS}/.*.tmp-*"):
+        for path in out.glob(pattern):
+            _remove(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

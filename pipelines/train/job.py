@@ -1,0 +1,60 @@
+"""A run with everything known that can be wrong before the first step: run file, datasets, folder, device."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.train.folder import Dataset, check_free, check_unchanged, open_dataset, read_begun
+from pipelines.train.runfile import RunFile, read_run_file
+from xdetr_data.errors import ConfigError
+from xdetr_model.device import pick_device
+
+SOURCES = ("full", "pseudo", "weak")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """``sources``: full, pseudo, weak and val, as far as given; ``out`` is None for a dry run; ``began`` is the
+    number of processes that a resumed run began with, None for a new one."""
+
+    run: RunFile
+    sources: dict[str, Dataset]
+    out: Path | None
+    device: str
+    began: int | None = None
+
+    @property
+    def training(self) -> dict[str, Dataset]:
+        """The sources that are trained on."""
+        return {name: self.sources[name] for name in SOURCES if name in self.sources}
+
+
+def new_job(run_file: str, changes: Sequence[str], sources: Mapping[str, str], out: str | None, *, device: str) -> Job:
+    """A run to begin; raises ConfigError, InputError and OutputError for all that can be known before."""
+    run = read_run_file(run_file, changes)
+    _check_sources(run, sources)
+    pick_device(device)
+    opened = {name: open_dataset(name, path) for name, path in sources.items()}
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        check_free(folder)
+    return Job(run=run, sources=opened, out=folder, device=device)
+
+
+def resumed_job(out: str, *, device: str) -> Job:
+    """A run to go on with; raises InputError where there is none, or where its datasets have changed."""
+    run, started = read_begun(Path(out))
+    pick_device(device)
+    check_unchanged(started)
+    return Job(run=run, sources=started.sources, out=Path(out), device=device, began=started.processes)
+
+
+def _check_sources(run: RunFile, sources: Mapping[str, str]) -> None:
+    for name in SOURCES:
+        wanted = getattr(run.batch, name)
+        if wanted and name not in sources:
+            raise ConfigError(
+                f"the run file wants {wanted} photos of '{name}' a step: give --{name} DIR, or --set batch.{name}=0"
+            )
+        if name in sources and not wanted:
+            raise ConfigError(f"--{name} is given, but batch.{name} is 0 in the run file: leave it out or --set it")

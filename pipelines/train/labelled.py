@@ -1,0 +1,98 @@
+"""Photos with what is true of them, to evaluate a model on: from a dataset's shards, or from a toy world's truth."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from xdetr_data.errors import InputError
+from xdetr_data.manifest import read_manifest
+from xdetr_data.record import GroundedImage
+from xdetr_data.shards.reader import read_samples, stems
+from xdetr_data.storage import Folder
+from xdetr_data.toyworld.truth import PhotoTruth, TextTruth, read_truth
+from xdetr_model.evaluate.boxes import TrueBoxes
+from xdetr_model.evaluate.driver import LabelledPhoto, PhraseToFind
+from xdetr_model.grounder import PhraseQuery
+
+
+def dataset_photos(path: str, limit: int | None) -> Iterator[LabelledPhoto]:
+    """The first ``limit`` photos of a dataset in the order of its shards; raises InputError."""
+    folder = Folder(path)
+    samples = (sample for stem in stems(read_manifest(folder)) for sample in read_samples(folder, stem))
+    for index, sample in enumerate(samples):
+        if limit is not None and index >= limit:
+            return
+        if sample.photo is None:
+            raise InputError(
+                f"--val {path}: {sample.record.key} has no photo; build the dataset without --metadata-only"
+            )
+        yield _of_record(sample.record, sample.photo.data)
+
+
+def _of_record(record: GroundedImage, photo: bytes) -> LabelledPhoto:
+    boxes = _boxes([region.box_xyxy for region in record.regions])
+    phrases = tuple(
+        PhraseToFind(
+            query=PhraseQuery(text=query.text, spans=tuple(phrase.spans)), boxes_xyxy=boxes[list(phrase.regions)]
+        )
+        for query in record.queries
+        for phrase in query.phrases
+        if phrase.regions
+    )
+    is_crowd = np.array([region.is_crowd for region in record.regions], dtype=np.bool_)
+    with Image.open(BytesIO(photo)) as opened:
+        image = opened.convert("RGB")
+    return LabelledPhoto(photo=image, boxes=TrueBoxes(boxes_xyxy=boxes, is_crowd=is_crowd), phrases=phrases)
+
+
+def toy_photos(world: Path, splits: Sequence[str], files: Sequence[str], limit: int | None) -> Iterator[LabelledPhoto]:
+    """Photos of a toy world in the order of its truth, with the phrases of texts in ``files`` (beginnings of names).
+
+    A phrase's tag is the truth's kind (attribute, relation, plural), or ``held_out`` where no relation is needed and
+    one of its objects has a combination of attributes that no training photo shows. Raises InputError where there is no such world.
+    """
+    for count, truth in enumerate(_truths(world, splits)):
+        if limit is not None and count >= limit:
+            return
+        with Image.open(world / "photos" / truth.collection / truth.file_name) as opened:
+            image = opened.convert("RGB")
+        is_crowd = np.array([one.is_crowd for one in truth.objects], dtype=np.bool_)
+        boxes = TrueBoxes(boxes_xyxy=_boxes([one.box_xyxy for one in truth.objects]), is_crowd=is_crowd)
+        yield LabelledPhoto(photo=image, boxes=boxes, phrases=tuple(_toy_phrases(truth, files)))
+
+
+def _truths(world: Path, splits: Sequence[str]) -> Iterator[PhotoTruth]:
+    for split in splits:
+        path = world / "truth" / f"{split}.jsonl"
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; draw the world with 'xdetr-data toyworld --out {world}'")
+        # The photos of cc are in tars, and nothing there is boxed.
+        yield from (truth for truth in read_truth(path) if truth.collection != "cc")
+
+
+def _toy_phrases(truth: PhotoTruth, files: Sequence[str]) -> Iterator[PhraseToFind]:
+    for text in truth.texts:
+        if text.file.startswith(tuple(files)):
+            yield from _phrases_of_text(truth, text)
+
+
+def _phrases_of_text(truth: PhotoTruth, text: TextTruth) -> Iterator[PhraseToFind]:
+    """Phrases in the sentence that they stand in, as in shards."""
+    for begin, end in text.sentences:
+        for phrase in text.phrases:
+            if begin <= phrase.span[0] and phrase.span[1] <= end and phrase.objects:
+                held_out = any(truth.objects[index].held_out for index in phrase.objects)
+                span = (phrase.span[0] - begin, phrase.span[1] - begin)
+                yield PhraseToFind(
+                    query=PhraseQuery(text=text.text[begin:end], spans=(span,)),
+                    boxes_xyxy=_boxes(truth.boxes_xyxy(phrase)),
+                    tag="held_out" if held_out and phrase.kind != "relation" else phrase.kind,
+                )
+
+
+def _boxes(boxes_xyxy: Iterable[Sequence[float]]) -> NDArray[np.float64]:
+    return np.array([list(box) for box in boxes_xyxy], dtype=np.float64).reshape(-1, 4)

@@ -1,0 +1,56 @@
+"""What a run reports: metrics.jsonl, TensorBoard events, and a line for people now and then."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipelines.train.folder import EVENTS, METRICS, write_whole
+from pipelines.train.say import warn
+
+
+class Metrics:
+    """Writes one JSON object a line, each with its ``step`` and ``kind`` (``train`` or ``evaluate``).
+
+    On a resume the lines after the step that was saved are dropped, as those steps are taken again.
+    """
+
+    def __init__(self, out: Path, step: int) -> None:
+        path = out / METRICS
+        if path.exists():
+            write_whole(path, b"".join(line for line in path.read_bytes().splitlines(True) if _step(line) <= step))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("ab")
+        self._events = _event_writer(out / EVENTS, step)
+
+    def add(self, kind: str, step: int, values: dict[str, Any]) -> None:
+        """One line, and a point in each curve of numbers."""
+        self._file.write(msgspec.json.encode({"kind": kind, "step": step, **values}) + b"\n")
+        self._file.flush()
+        if self._events is not None:
+            for name, value in values.items():
+                if isinstance(value, int | float):
+                    self._events.add_scalar(f"{kind}/{name}", value, step)
+
+    def close(self) -> None:
+        """Closes both."""
+        self._file.close()
+        if self._events is not None:
+            self._events.close()
+
+
+def _step(line: bytes) -> float:
+    """The step of a line; a line that a kill cut short counts as one to drop."""
+    try:
+        return int(msgspec.json.decode(line)["step"]) if line.endswith(b"\n") else float("inf")
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return float("inf")
+
+
+def _event_writer(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        warn("the package tensorboard is not installed, so there are no TensorBoard events; metrics.jsonl has them all")
+        return None
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)

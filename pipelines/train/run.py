@@ -1,0 +1,229 @@
+"""The run itself: prepare, resume, step after step, with checkpoints, metrics and evaluation on the way."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipelines.train import folder
+from pipelines.train.batches import TrainBatches
+from pipelines.train.build import Built, build
+from pipelines.train.job import Job
+from pipelines.train.keeping import keep_model
+from pipelines.train.labelled import dataset_photos
+from pipelines.train.metrics import Metrics
+from pipelines.train.processes import Group
+from pipelines.train.recipe import Length, length_of, make_batches, make_step
+from pipelines.train.saved import load_newest, save_state
+from pipelines.train.say import duration, say
+from pipelines.train.stopping import StopRequest, stop_on_signals
+from xdetr_data.errors import ConfigError
+from xdetr_model.evaluate.driver import evaluate
+from xdetr_model.photos import PhotoTransform
+from xdetr_model.train.batch import StepBatch
+from xdetr_model.train.step import StepReport, TrainStep
+
+DECISIVE = ("boxes/ap50", "phrases/all/recall@1")  # the mean of these decides which model is the best
+
+
+@dataclass(kw_only=True)
+class Training:
+    """A run under way in one process. ``best`` is the best figure so far, on which ``best/`` stands."""
+
+    job: Job
+    out: Path
+    group: Group
+    built: Built
+    batches: TrainBatches
+    step: TrainStep
+    length: Length
+    best: float | None = None
+    metrics: Metrics | None = None
+    clock: "Clock" = field(default_factory=lambda: Clock(0))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all steps are taken."""
+        return self.step.steps_done >= self.length.total_steps
+
+
+class Clock:
+    """Time per step since this process began, without the time that evaluations take."""
+
+    def __init__(self, first: int) -> None:
+        self.first, self.began, self.paused = first, time.perf_counter(), 0.0
+
+    def left(self, step: int, total: int) -> float:
+        """Seconds until the end at the pace so far."""
+        worked = time.perf_counter() - self.began - self.paused
+        return worked / max(1, step - self.first) * (total - step)
+
+
+def train(job: Job, group: Group) -> int:
+    """Trains to the end, or until a signal asks to stop; the exit code.
+
+    Raises NonFiniteError with the keys of the batch, and the errors of what it reads and writes.
+    """
+    training = prepare(job, group)
+    with stop_on_signals() as request:
+        try:
+            code = _take_steps(training, request)
+        finally:
+            if training.metrics is not None:
+                training.metrics.close()
+    if not code and group.is_first:
+        say(f"done: {training.step.steps_done} steps; checkpoint in {training.out / folder.MODEL}")
+    return code
+
+
+def prepare(job: Job, group: Group) -> Training:
+    """Everything up to the first step: the folder is claimed, or the newest checkpoint is loaded."""
+    assert job.out is not None
+    out = job.out
+    if job.began not in (None, group.size):
+        raise ConfigError(
+            f"--resume {out}: began with {job.began} processes and {group.size} are here; start as many again, "
+            "as samples and rates are laid out for them"
+        )
+    torch.manual_seed(job.run.seed)
+    state = load_newest(out) if job.began is not None else None
+    built = build(job.run, start=state is None)
+    built.model.to(group.device)
+    tokens = int(built.model.config.max_text_tokens)
+    batches = make_batches(job.run, job.training, built.tokenizer, tokens, group)
+    length = length_of(job.run, batches.steps_per_epoch)
+    if job.began is None:
+        started = folder.Started(sources=job.sources, processes=group.size)
+        group.first_does(lambda: folder.begin(out, job.run, started))
+    if state is not None:
+        built.model.load_state_dict(state["model"])
+    step = make_step(job.run, built.model, length, group.size)
+    training = Training(job=job, out=out, group=group, built=built, batches=batches, step=step, length=length)
+    if state is not None:
+        step.load_state_dict(state["step_state"])
+        batches.load_state_dict(state["loader"][group.rank])
+        training.best = state["best"]
+    training.clock = Clock(step.steps_done)
+    group.first_does(lambda: folder.sweep(out))
+    if group.is_first:
+        training.metrics = Metrics(out, step.steps_done)
+        _announce(training, resumed=state is not None)
+    return training
+
+
+def _announce(training: Training, *, resumed: bool) -> None:
+    length, sources = training.length, training.job.training
+    counts = ", ".join(f"{name} {dataset.photos:,}" for name, dataset in sources.items())
+    processes = f"{training.group.size} processes, " if training.group.size > 1 else ""
+    say(
+        f"{'resuming after' if resumed else 'training:'} "
+        f"{f'step {training.step.steps_done} of ' if resumed else ''}{length.total_steps:,} steps "
+        f"({length.epochs:.1f} epochs of {length.steps_per_epoch:,}); photos: {counts}; "
+        f"{training.built.model.num_parameters():,} parameters; {processes}{training.group.device}"
+    )
+
+
+def _take_steps(training: Training, request: StopRequest) -> int:
+    """The loop; the exit code."""
+    job, step, save = training.job, training.step, training.job.run.save
+    micro = _micro_batches(training.batches)
+    while not training.is_done:
+        batches = [next(micro) for _ in range(job.run.optimiser.accumulate)]
+        _seed(job.run.seed, step.steps_done, training.group.rank)
+        report = step(batches)
+        done = step.steps_done
+        if done % save.log_every == 0 or training.is_done:
+            _report(training, report)
+        if training.is_done or done % job.run.evaluate.every_steps == 0:
+            _evaluate(training)
+        code = training.group.largest(request.code)
+        if code or training.is_done or done % save.every_steps == 0:
+            _save(training)
+        if code and not training.is_done:
+            if training.group.is_first:
+                say(f"stopped and saved after step {done}; go on with --resume {training.out}")
+            return code
+    return 0
+
+
+def _micro_batches(batches: TrainBatches) -> Iterator[StepBatch]:
+    """Batch after batch, epoch after epoch, from where the loader stands."""
+    while True:
+        yield from batches.epoch(batches.position[0])
+
+
+def _seed(seed: int, step: int, rank: int) -> None:
+    """What chance decides in a step is a function of the step, so that there is no state of generators to keep."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+
+def _report(training: Training, report: StepReport) -> None:
+    scalars = report.scalars()
+    if not training.group.is_first or training.metrics is None:
+        return
+    done, total = training.step.steps_done, training.length.total_steps
+    left = training.clock.left(done, total)
+    waited = training.batches.waited_seconds
+    values: dict[str, Any] = {"epoch": done / training.length.steps_per_epoch, **scalars, "waited_s": waited}
+    training.metrics.add("train", done, values)
+    parts = " ".join(f"{name}={scalars[name]:.3f}" for name in _shown(scalars))
+    say(f"step {done:,}/{total:,} loss={report.total:.3f} {parts} eta {duration(left)}")
+
+
+def _shown(scalars: dict[str, float]) -> list[str]:
+    wanted = ("objectness", "giou", "l1", "o2t", "t2o", "i2c")
+    return [name for name in scalars if "/" in name and name.split("/")[1] in wanted and scalars[name]]
+
+
+def _evaluate(training: Training) -> None:
+    """Figures of the averaged weights on --val; writes ``model/`` anew, and ``best/`` where they are the best so far."""
+    began = time.perf_counter()
+    step, built = training.step, training.built
+    assert step.average is not None
+    if training.group.is_first:  # the others wait; evaluations are few
+        with step.average.applied_to(built.model):
+            _keep(training, _figures(training))
+    built.model.train()
+    training.clock.paused += time.perf_counter() - began
+
+
+def _figures(training: Training) -> dict[str, float]:
+    """The model's figures on --val as it is now; none where there is no such set."""
+    if "val" not in training.job.sources:
+        return {}
+    wanted, built = training.job.run.evaluate, training.built
+    photos = dataset_photos(training.job.sources["val"].path, wanted.photos)
+    transform = PhotoTransform.from_processor(built.image_processor)
+    found = evaluate(built.model, built.tokenizer, transform, photos, batch_size=wanted.batch)
+    return {name: float(value) for name, value in found.scalars().items()}
+
+
+def _keep(training: Training, figures: dict[str, float]) -> None:
+    done = training.step.steps_done
+    parts = (training.built, training.job, done, training.length, figures)
+    keep_model(training.out / folder.MODEL, *parts)
+    if not figures:
+        return
+    assert training.metrics is not None
+    training.metrics.add("evaluate", done, figures)
+    say(f"step {done:,} on --val: " + ", ".join(f"{name} {figures[name]:.3f}" for name in DECISIVE if name in figures))
+    score = float(np.mean([figures[name] for name in DECISIVE if name in figures]))
+    if training.best is None or score > training.best:
+        training.best = score
+        keep_model(training.out / folder.BEST, *parts)
+
+
+def _save(training: Training) -> None:
+    loader = training.group.gather(training.batches.state_dict())
+    if training.group.is_first:
+        state = {
+            "model": training.built.model.state_dict(),
+            "step_state": training.step.state_dict(),
+            "loader": loader,
+            "best": training.best,
+        }
+        save_state(training.out, training.step.steps_done, state, training.job.run.save.keep)
