@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pipelines import options
-from pipelines.commands import build_mixed_star, demo, pseudo_label, show, stats, toyworld, validate
+from pipelines.commands import build_mixed_star, demo, pseudo_label, report, show, stats, toyworld, validate
 
 app = typer.Typer(
     name="xdetr-data",
@@ -40,6 +40,7 @@ app.command("rethreshold")(pseudo_label.rethreshold)
 app.command("validate")(validate.validate)
 app.command("stats")(stats.stats)
 app.command("show")(show.show)
+app.command("report")(report.report)
 app.command("toyworld")(toyworld.toyworld)
 
 

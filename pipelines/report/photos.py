@@ -1,0 +1,55 @@
+"""Small copies of photos for the page: each photo once, however often it is shown."""
+
+import hashlib
+import io
+from base64 import b64encode
+
+from PIL import Image
+
+from xdetr_data.photos import BadPhoto, check_photo
+
+MAX_SIDE = 960  # pixels of the copy's longer side: sharp at 480 on a dense screen
+QUALITY = 82
+
+
+class PhotoBook:
+    """The copies that a page needs, under the names that it uses for them."""
+
+    def __init__(self) -> None:
+        self._copies: dict[str, bytes] = {}
+
+    def add(self, data: bytes, address: str) -> str | BadPhoto:
+        """Name of the copy of a photo's bytes, or why there is none.
+
+        EXIF rotation is not applied: boxes are in pixels as they are stored.
+        """
+        checked = check_photo(data, address)
+        if isinstance(checked, BadPhoto):
+            return checked
+        name = f"photo-{hashlib.sha256(data).hexdigest()[:16]}"
+        if name not in self._copies:
+            self._copies[name] = _small(data)
+        return name
+
+    def jpeg(self, name: str) -> bytes:
+        """The copy as JPEG."""
+        return self._copies[name]
+
+    def uri(self, name: str) -> str:
+        """The copy as a ``data:`` address."""
+        return data_uri(self._copies[name], "image/jpeg")
+
+
+def data_uri(data: bytes, media_type: str) -> str:
+    """A ``data:`` address, for pages that ask nothing of a network."""
+    return f"data:{media_type};base64,{b64encode(data).decode()}"
+
+
+def _small(data: bytes) -> bytes:
+    sink = io.BytesIO()
+    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
+        image.draft("RGB", (MAX_SIDE, MAX_SIDE))
+        small = image.convert("RGB")
+    small.thumbnail((MAX_SIDE, MAX_SIDE))
+    small.save(sink, "JPEG", quality=QUALITY)
+    return sink.getvalue()
