@@ -4,7 +4,6 @@ Pixels are taken as they are stored: an EXIF rotation is not applied, because bo
 """
 
 import io
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +41,8 @@ def render(photo: Image.Image, view: View, recolour: Recolour | None) -> Pixels:
     height, width = view.out_hw
     full_hw = (photo.height, photo.width)
     x0, y0, x1, y1 = view.crop_xyxy
-    photo.draft(None, (math.ceil(full_hw[1] * width / (x1 - x0)), math.ceil(full_hw[0] * height / (y1 - y0))))
+    wanted_hw = (full_hw[0] * height / (y1 - y0), full_hw[1] * width / (x1 - x0))
+    photo.draft(None, (max(1, int(wanted_hw[1])), max(1, int(wanted_hw[0]))))
     scale = _draft_scale(full_hw, (photo.height, photo.width))
     rgb = to_rgb(photo)
     if recolour is not None:

@@ -1,0 +1,108 @@
+"""The order of samples: every one once a pass, ranks apart, the same number of steps for all."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xdetr_data.errors import ConfigError
+from xdetr_data.loading.order import Place, Schedule, Stream, pass_order, shuffled_within
+
+uneven_shards = st.lists(st.integers(0, 40), min_size=1, max_size=6).filter(lambda rows: sum(rows) >= 8)
+
+
+def order(
+    rows: list[int], *, number: int = 0, rank: int = 0, ranks: int = 1, buffer: int = 10
+) -> list[tuple[int, int]]:
+    found = pass_order(rows, seed=5, source="full", number=number, rank=rank, world_size=ranks, buffer=buffer)
+    return [(shard, row) for shard, row in found.tolist()]
+
+
+def stream(rows: list[int], *, batch: int = 4, rank: int = 0, ranks: int = 1, source: str = "full") -> Stream:
+    return Stream(
+        source=source, rows_per_shard=tuple(rows), batch_size=batch, seed=1, rank=rank, world_size=ranks, buffer=10
+    )
+
+
+@given(rows=uneven_shards, ranks=st.integers(1, 8), number=st.integers(0, 3), buffer=st.integers(1, 60))
+def test_ranks_take_equally_many_samples_and_none_twice(rows: list[int], ranks: int, number: int, buffer: int) -> None:
+    taken = [order(rows, number=number, rank=rank, ranks=ranks, buffer=buffer) for rank in range(ranks)]
+    assert {len(one) for one in taken} == {sum(rows) // ranks}
+    together = [one for samples in taken for one in samples]
+    assert len(set(together)) == len(together)
+    assert set(together) <= {(shard, row) for shard, count in enumerate(rows) for row in range(count)}
+    assert sum(rows) - len(together) < ranks
+
+
+@given(rows=uneven_shards, ranks=st.integers(1, 8), batch=st.integers(1, 5), others=uneven_shards)
+def test_every_rank_takes_the_same_number_of_steps_whatever_the_shards_hold(
+    rows: list[int], ranks: int, batch: int, others: list[int]
+) -> None:
+    steps = {
+        Schedule(
+            main=stream(rows, batch=batch, rank=rank, ranks=ranks),
+            others=(stream(others, rank=rank, ranks=ranks, source="weak"),),
+        ).steps_per_epoch
+        for rank in range(ranks)
+    }
+    assert len(steps) == 1
+
+
+@given(count=st.integers(1, 200), buffer=st.integers(1, 250), seed=st.integers(0, 99))
+def test_a_buffer_moves_nothing_further_than_it_is_long(count: int, buffer: int, seed: int) -> None:
+    found = shuffled_within(count, buffer, np.random.default_rng(seed))
+    assert sorted(found.tolist()) == list(range(count))
+    if buffer < count:
+        assert np.abs(found - np.arange(count)).max() <= buffer
+
+
+def test_an_order_is_the_same_again_and_another_for_another_pass() -> None:
+    assert order([30, 10]) == order([30, 10])
+    assert order([30, 10]) != order([30, 10], number=1)
+
+
+def test_a_rank_reads_shard_after_shard() -> None:
+    shards = [shard for shard, _ in order([100] * 8, rank=1, ranks=4, buffer=5)]
+    changes = sum(a != b for a, b in itertools.pairwise(shards))
+    assert len(set(shards)) <= 3
+    assert changes < 12
+
+
+def test_an_epoch_goes_once_over_the_main_source_and_the_next_in_another_order() -> None:
+    schedule = Schedule(main=stream([10, 7], batch=4))
+    epochs = [
+        [place for step in range(schedule.steps_per_epoch) for place in schedule.step(epoch, step)["full"]]
+        for epoch in range(2)
+    ]
+    for number, places in enumerate(epochs):
+        assert len({(place.shard, place.row) for place in places}) == len(places) == 16
+        assert {place.number for place in places} == {number}
+    assert [(p.shard, p.row) for p in epochs[0]] != [(p.shard, p.row) for p in epochs[1]]
+
+
+def test_another_source_goes_on_where_the_epoch_before_stopped_and_begins_again_when_it_is_through() -> None:
+    schedule = Schedule(main=stream([12], batch=4), others=(stream([5], batch=2, source="weak"),))
+    places = [place for epoch in range(5) for step in range(3) for place in schedule.step(epoch, step)["weak"]]
+    assert [place.number for place in places] == [position // 5 for position in range(30)]
+    for number in range(6):
+        assert sorted(place.row for place in places if place.number == number) == [0, 1, 2, 3, 4]
+
+
+def test_a_set_smaller_than_a_batch_repeats_samples_rather_than_giving_no_step() -> None:
+    schedule = Schedule(main=stream([3], batch=8))
+    first, second = (schedule.step(epoch, 0)["full"] for epoch in range(2))
+    assert schedule.steps_per_epoch == 1
+    assert {place.row for place in first} == {0, 1, 2}
+    assert len(first) == 8
+    assert {place.number for place in first}.isdisjoint({place.number for place in second})
+
+
+def test_fewer_samples_than_processes_are_refused() -> None:
+    with pytest.raises(ConfigError, match="source full: 3 samples for 4 processes"):
+        stream([2, 1], ranks=4)
+
+
+def test_a_place_is_a_plain_value() -> None:
+    assert Place(shard=1, row=2, number=0) == Place(shard=1, row=2, number=0)

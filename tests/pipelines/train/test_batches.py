@@ -1,0 +1,245 @@
+"""Batches of three sources: who gets what, the same again after a resume, and refusals in one line."""
+
+import pickle
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from msgspec.structs import replace
+from PIL import Image
+from transformers import PreTrainedTokenizerBase
+from transformers.image_transforms import get_size_with_aspect_ratio
+
+from pipelines.train.batches import SourceConfig, TrainBatches
+from tests.data.loading.painted import PREFIX, painted_set, query, red_box, sample, write_set
+from xdetr_data.errors import ConfigError, InputError
+from xdetr_data.loading import pixels as data_pixels
+from xdetr_data.loading.config import DataConfig
+from xdetr_data.loading.view import resized_hw
+from xdetr_model import photos as model_photos
+from xdetr_model.photos import PhotoTransform
+from xdetr_model.tokenizer import word_tokenizer
+from xdetr_model.train.batch import SourceName, StepBatch
+
+DATA = DataConfig(seed=7, shortest_px=(24, 32, 48), longest_px=64, buffer=6, workers=0, max_unreadable=4)
+PLAIN = replace(DATA, shortest_px=(48,), crop=0.0, flip=0.0, jitter=0.0)
+SIZES: dict[SourceName, int] = {"full": 4, "pseudo": 2, "weak": 4}
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerBase:
+    return word_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[SourceName, Path]:
+    root = tmp_path_factory.mktemp("sets")
+    return {
+        "full": painted_set(root / "full", [13, 1, 9], "full"),
+        "pseudo": painted_set(root / "pseudo", [3, 4], "pseudo"),
+        "weak": painted_set(root / "weak", [30, 11], "weak"),
+    }
+
+
+def batches(
+    sets: Mapping[SourceName, Path],
+    tokenizer: PreTrainedTokenizerBase,
+    data: DataConfig = DATA,
+    sizes: Mapping[SourceName, int] = SIZES,
+    **more: Any,
+) -> TrainBatches:
+    sources = {name: SourceConfig(path=str(path), batch_size=sizes[name]) for name, path in sets.items()}
+    return TrainBatches(sources, data, tokenizer, 32, **more)
+
+
+def keys(steps: Iterator[StepBatch]) -> list[tuple[str, ...]]:
+    return [step.keys for step in steps]
+
+
+def contents(steps: Iterator[StepBatch]) -> list[tuple[Any, ...]]:
+    return [(one.keys, one.pixel_values.sum().item(), one.targets.input_ids.tolist()) for step in steps for one in step]
+
+
+def test_a_step_holds_the_photos_of_three_sources(
+    sets: dict[SourceName, Path], tokenizer: PreTrainedTokenizerBase
+) -> None:
+    loader = batches(sets, tokenizer)
+    assert loader.steps_per_epoch == 23 // 4
+    assert loader.samples == {"full": 23, "pseudo": 7, "weak": 41}
+    for step in loader.epoch(0):
+        for source, size in SIZES.items():
+            one = getattr(step, source)
+            assert len(one.keys) == size == len(one.targets.regions_per_photo)
+            assert all(key.startswith(source) for key in one.keys)
+            assert one.pixel_values.dtype == torch.float32
+            assert one.pixel_mask is None or one.pixel_mask.shape == (size, *one.pixel_values.shape[2:])
+        assert step.full.targets.is_annotated.all()
+        assert not step.full.targets.is_caption.any()
+        assert len(step.full.targets.positive_region) > 0
+        assert not step.pseudo.targets.is_caption.any()
+        assert not step.weak.targets.is_annotated.any()
+        assert step.weak.targets.is_caption.all()
+        assert len(step.weak.targets.boxes_cxcywh_norm) == 0
+
+
+@pytest.mark.parametrize("absent", ["full", "pseudo", "weak"])
+def test_any_source_may_be_absent_or_of_batch_size_zero(
+    sets: dict[SourceName, Path], tokenizer: PreTrainedTokenizerBase, absent: SourceName
+) -> None:
+    fewer = {name: path for name, path in sets.items() if name != absent}
+    loader = batches(fewer, tokenizer)
+    assert {one.source for step in loader.epoch(0) for one in step} == set(fewer)
+    again = batches(sets, tokenizer, sizes={**SIZES, absent: 0})
+    assert keys(again.epoch(0)) == keys(batches(fewer, tokenizer).epoch(0))
+
+
+def test_ranks_are_disjoint_and_take_the_same_steps(
+    sets: dict[SourceName, Path], tokenizer: PreTrainedTokenizerBase
+) -> None:
+    ranks = [batches(sets, tokenizer, rank=rank, world_size=3) for rank in range(3)]
+    assert {one.steps_per_epoch for one in ranks} == {1}
+    full = [key for one in ranks for step in one.epoch(0) for key in step.full.keys]
+    weak = [key for one in ranks for step in one.epoch(1) for key in step.weak.keys]
+    assert len(set(full)) == len(full) == 12
+    assert len(set(weak)) == len(weak) == 12
+
+
+@pytest.mark.parametrize("stop", [0, 2, 5])
+def test_a_resumed_run_goes_on_with_the_same_keys_and_pixels_whatever_the_number_of_loader_processes(
+    sets: dict[SourceName, Path], tokenizer: PreTrainedTokenizerBase, stop: int
+) -> None:
+    whole = batches(sets, tokenizer)
+    uninterrupted = [*contents(whole.epoch(0)), *contents(whole.epoch(1))]
+    before = batches(sets, tokenizer, replace(DATA, workers=2))
+    steps = before.epoch(0)
+    taken = contents(islice(steps, stop))
+    state = pickle.loads(pickle.dumps(before.state_dict()))
+    steps.close()
+    after = batches(sets, tokenizer, replace(DATA, workers=1))
+    after.load_state_dict(state)
+    assert after.position == (0, stop)
+    rest = [*contents(after.epoch(0)), *contents(after.epoch(1))]
+    assert taken + rest == uninterrupted
+    assert after.counts == whole.counts
+
+
+def test_a_state_of_another_order_is_refused_by_name(
+    sets: dict[SourceName, Path], tokenizer: PreTrainedTokenizerBase
+) -> None:
+    state = batches(sets, tokenizer).state_dict()
+    with pytest.raises(ConfigError, match=r"data\.seed was 7 and is 8 now"):
+        batches(sets, tokenizer, replace(DATA, seed=8)).load_state_dict(state)
+    with pytest.raises(ConfigError, match=r"world_size was 1 and is 2 now"):
+        batches(sets, tokenizer, world_size=2).load_state_dict(state)
+    with pytest.raises(ConfigError, match=r"sources\.pseudo\.batch_size was 2 and is 3 now"):
+        batches(sets, tokenizer, sizes={**SIZES, "pseudo": 3}).load_state_dict(state)
+    with pytest.raises(ConfigError, match="version 0"):
+        batches(sets, tokenizer).load_state_dict(state | {"version": 0})
+
+
+def test_boxes_and_pixels_of_a_batch_belong_together(
+    sets: dict[SourceName, Path], tokenizer: PreTrainedTokenizerBase
+) -> None:
+    transform = PhotoTransform(shortest_px=1, longest_px=1)
+    mean, std = (np.array(one)[:, None, None] for one in (transform.mean, transform.std))
+    for step in batches({"full": sets["full"]}, tokenizer).epoch(0):
+        assert step.full.targets.regions_per_photo == (1, 1, 1, 1)
+        for index, (cx, cy, w, h) in enumerate(step.full.targets.boxes_cxcywh_norm.tolist()):
+            bytes_like = ((step.full.pixel_values[index].numpy() * std + mean) * 255).round()
+            mask = step.full.pixel_mask
+            height, width = bytes_like.shape[1:] if mask is None else (mask[index].sum(dim).max() for dim in (0, 1))
+            told = np.array([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2]) * np.array([width, height] * 2)
+            assert np.abs(np.array(red_box(bytes_like.transpose(1, 2, 0))) - told).max() <= 2
+            if mask is not None:
+                assert step.full.pixel_values[index][:, ~mask[index]].abs().sum() == 0
+
+
+def test_photos_are_sized_and_normalised_as_those_that_the_model_sees_later(
+    sets: dict[SourceName, Path], tokenizer: PreTrainedTokenizerBase
+) -> None:
+    step = next(batches({"full": sets["full"]}, tokenizer, PLAIN).epoch(0))
+    assert step.full.pixel_mask is None
+    path = next(iter(Path(sets["full"]).glob("*.tar")))
+    assert path.exists()
+    labels = sample(step.full.keys[0])
+    transform = PhotoTransform(shortest_px=48, longest_px=64)
+    prepared = transform.prepare(data_pixels.open_photo(labels.photo.data))  # type: ignore[union-attr]
+    batch = transform.batch([prepared])
+    wanted = transform.normalise(batch.pixels, batch.mask, torch.float32)
+    assert torch.allclose(step.full.pixel_values[:1], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("size_hw", [(480, 640), (333, 500), (640, 213), (17, 2000), (100, 100), (801, 799)])
+@pytest.mark.parametrize("shortest", [100, 480, 799, 800])
+def test_sizes_are_those_of_the_library(size_hw: tuple[int, int], shortest: int) -> None:
+    assert resized_hw(size_hw, shortest, 1333) == PhotoTransform(shortest_px=shortest, longest_px=1333).resized_hw(
+        size_hw
+    )
+    if min(size_hw) > 20:
+        assert resized_hw(size_hw, shortest, 1333) == get_size_with_aspect_ratio(size_hw, shortest, 1333)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "CMYK", "I", "I;16", "1"])
+def test_modes_become_rgb_as_in_the_model(mode: str) -> None:
+    grey = Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 9), dtype=np.uint8))
+    photo = grey.convert("I").convert("I;16") if mode == "I;16" else grey.convert(mode)
+    assert np.array_equal(np.asarray(data_pixels.to_rgb(photo)), np.asarray(model_photos.to_rgb(photo)))
+
+
+def broken_set(root: Path, rows: int, broken: set[int]) -> Path:
+    """A set of which the photos of these rows have lost their first bytes."""
+    path = write_set(root, [[sample(f"b_{row:05d}", queries=[query(f"a red box {row:02d}")]) for row in range(rows)]])
+    tar = path / f"{PREFIX}-000000.tar"
+    parts = tar.read_bytes().split(b"\x89PNG")
+    mended = parts[0]
+    for row, part in enumerate(parts[1:]):
+        mended += (b"XXXX" if row in broken else b"\x89PNG") + part
+    tar.write_bytes(mended)
+    return path
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_single_unreadable_sample_is_counted_and_replaced_by_the_same_one_every_time(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerBase, workers: int
+) -> None:
+    sets: dict[SourceName, Path] = {"full": broken_set(tmp_path / "set", 12, {5})}
+    loader = batches(sets, tokenizer, replace(DATA, workers=workers))
+    found = [key for step in loader.epoch(0) for key in step.full.keys]
+    assert len(found) == 12
+    assert loader.counts.photos_unreadable == 1
+    assert loader.counts.photos == 12
+    assert "b_00005" not in found
+    assert len(set(found)) == 11
+    assert found == [key for step in batches(sets, tokenizer).epoch(0) for key in step.full.keys]
+
+
+@pytest.mark.parametrize("broken", [set(range(12)), set(range(9))], ids=["all", "most"])
+def test_too_many_unreadable_samples_in_a_row_end_the_run_in_one_line(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerBase, broken: set[int]
+) -> None:
+    sets: dict[SourceName, Path] = {"full": broken_set(tmp_path / "set", 12, broken)}
+    loader = batches(sets, tokenizer, replace(DATA, buffer=1, workers=1))
+    with pytest.raises(InputError, match=r"4 samples in a row are unreadable \(one of them b_0000\d: ") as ended:
+        list(loader.epoch(0))
+    assert "\n" not in str(ended.value)
+
+
+def test_nothing_to_train_on_and_a_set_that_is_none_are_refused(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    with pytest.raises(ConfigError, match="no source to train on"):
+        batches({}, tokenizer)
+    with pytest.raises(InputError, match=r"has no manifest\.json"):
+        batches({"full": tmp_path}, tokenizer)
+    with pytest.raises(ConfigError, match="crop 2 must be between 0 and 1"):
+        batches({}, tokenizer, replace(DATA, crop=2))
+
+
+def test_waiting_for_data_is_timed(sets: dict[SourceName, Path], tokenizer: PreTrainedTokenizerBase) -> None:
+    loader = batches(sets, tokenizer)
+    list(loader.epoch(0))
+    assert 0 < loader.waited_seconds < 60
