@@ -16,7 +16,7 @@ from xdetr_model.configuration import XDetrConfig
 from xdetr_model.precision import full
 from xdetr_model.proposals import Proposals
 from xdetr_model.text_tower import build_text_encoder, pool_sentences
-from xdetr_model.trunk import XDetrTrunk
+from xdetr_model.trunk import InitWholeModules, XDetrTrunk
 
 PRIOR_OBJECT = 0.01  # probability of an object that an untrained query states (focal loss paper, sec. 3.3)
 
@@ -69,7 +69,7 @@ class BoxHead(DeformableDetrMLPPredictionHead):  # type: ignore[misc]
         self.starts_from_point = starts_from_point
 
 
-class XDetrModel(PreTrainedModel):  # type: ignore[misc]
+class XDetrModel(InitWholeModules, PreTrainedModel):  # type: ignore[misc]
     """The network. The names of its detector weights are those of ``DeformableDetrForObjectDetection``."""
 
     config_class = XDetrConfig

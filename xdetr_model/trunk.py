@@ -57,7 +57,19 @@ class _Queries(NamedTuple):
     reference_BQ4: Tensor
 
 
-class _XavierInit:
+class InitWholeModules:
+    """Makes the library call ``_init_weights`` for modules that have no parameters of their own, too.
+
+    It leaves those out in models defined outside of it ("custom code"), in case they overwrite loaded weights. The
+    functions of ``transformers.initialization`` never do, and without the call sampling offsets would start as random
+    functions of the query instead of Deformable DETR's grid, and box heads away from "no change".
+    """
+
+    def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False) -> None:
+        super()._initialize_weights(module, is_custom_code=False)  # type: ignore[misc]
+
+
+class _XavierInit(InitWholeModules):
     """Weights as in the original Deformable DETR; the library's normal with 0.02 trains slowly from scratch."""
 
     @torch.no_grad()
