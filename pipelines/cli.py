@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pipelines import options
-from pipelines.commands import build_mixed_star, demo, pseudo_label, report, show, stats, toyworld, validate
+from pipelines.commands import build_mixed_star, demo, pseudo_label, qa, report, review, show, stats, toyworld, validate
 
 app = typer.Typer(
     name="xdetr-data",
@@ -41,6 +41,8 @@ app.command("validate")(validate.validate)
 app.command("stats")(stats.stats)
 app.command("show")(show.show)
 app.command("report")(report.report)
+app.command("qa")(qa.qa)
+app.add_typer(review.app, name="review")
 app.command("toyworld")(toyworld.toyworld)
 
 

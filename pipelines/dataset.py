@@ -1,14 +1,17 @@
 """The life of an output folder: opened or resumed, filled shard by shard, and finished with its manifest."""
 
 import hashlib
+import os
+import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from pipelines import console
-from xdetr_data.errors import InputError, OutputError
-from xdetr_data.manifest import MANIFEST, InputEntry, Manifest, read_manifest
+from xdetr_data.errors import ConfigError, InputError, OutputError
+from xdetr_data.manifest import MANIFEST, InputEntry, Manifest, read_manifest, tool_version
+from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.writer import FileEntry
 from xdetr_data.storage import Folder
 
@@ -27,8 +30,11 @@ class RunMarker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def config_hash(config: Any, inputs: Sequence[InputEntry], plan_digest: str) -> str:
-    """Hash of all that decides the bytes of a shard. Where the inputs lie does not count; what they hold does."""
-    identity = [config, [(one.role, one.sha256) for one in inputs], plan_digest]
+    """Hash of all that decides the bytes of a shard, this tool's version among it.
+
+    Where the inputs lie does not count; what they hold does.
+    """
+    identity = [SCHEMA_VERSION, tool_version(), config, [(one.role, one.sha256) for one in inputs], plan_digest]
     return hashlib.sha256(msgspec.json.encode(identity, order="deterministic")).hexdigest()
 
 
@@ -75,8 +81,9 @@ def claim_output(out: Folder, digest: str, existing: Existing) -> Manifest | Non
     found = _claimed_by(out) if manifest is None else manifest.config_hash
     if found is not None and found != digest:
         raise OutputError(
-            f"{out.url}: was begun with another configuration or other inputs ({found[:12]}, now {digest[:12]}); "
-            "repeat the first command, or say --overwrite"
+            f"{out.url}: was begun with another configuration, other inputs or another version of this tool "
+            f"({found[:12]}, now {digest[:12]});"
+            " repeat the first command, or say --overwrite"
         )
     if manifest is not None:
         files = [file for shard in [*manifest.shards, *manifest.trail] for file in shard.files] + manifest.rejects
@@ -98,6 +105,26 @@ def close_output(out: Folder) -> None:
             out.remove(name)
     out.sweep()
     out.remove(WORK)
+
+
+def check_not_itself(dataset: Folder, out: Folder) -> None:
+    """Raises ConfigError where a dataset that another is made from would be its own output."""
+    if _address(dataset) == _address(out):
+        raise ConfigError(f"--out {out.url} is the dataset itself; choose another folder")
+
+
+def _address(folder: Folder) -> str:
+    """Where a folder really is, whatever links and dots lead there."""
+    path = folder.path("").rstrip("/")
+    return os.path.realpath(path) if folder.is_local else path
+
+
+def copy_file(dataset: Folder, out: Folder, name: str, sha256: str | None) -> None:
+    """Copies a file of a finished dataset; raises InputError where it is not the one with that sha256, if given."""
+    with dataset.open(name) as source, out.writing(name) as sink:
+        shutil.copyfileobj(source, sink, 1 << 20)
+        if sha256 not in (None, sink.sha256):
+            raise InputError(f"{dataset.path(name)}: is damaged; see 'xdetr-data validate {dataset.url}'")
 
 
 def has_files(out: Folder, files: Iterable[FileEntry]) -> bool:

@@ -1,14 +1,12 @@
 """``rethreshold``: labels chosen again from a dataset's audit trail; equals a fresh run with those options."""
 
-import os
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from pipelines import console
-from pipelines.dataset import Existing, claim_output, close_output, open_output
+from pipelines.dataset import Existing, check_not_itself, claim_output, close_output, copy_file, open_output
 from pipelines.execution import executor
 from pipelines.job import UNREADABLE, run_shards
 from pipelines.pseudo_label.config import LabelOptions, label_digest
@@ -16,7 +14,7 @@ from pipelines.pseudo_label.ground_shard import GROUND_PREFIX
 from pipelines.pseudo_label.label_shard import LabelContext, label_shard
 from pipelines.pseudo_label.recipe import RECIPE, shard_entries
 from xdetr_data.accounting import Tally
-from xdetr_data.errors import ConfigError, InputError
+from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest, read_manifest, write_manifest
 from xdetr_data.shards.writer import ShardStats, read_stats, stats_name
 from xdetr_data.storage import Folder
@@ -34,8 +32,7 @@ def rethreshold(
         raise InputError(
             f"{dataset.url}: was made by '{earlier.recipe}', which keeps no candidates to choose from again"
         )
-    if _address(dataset) == _address(out):
-        raise ConfigError(f"--out {out.url} is the dataset itself; choose another folder")
+    check_not_itself(dataset, out)
     labels = msgspec.structs.replace(_labels(dataset, earlier), **changes)
     rule = labels.rule()
     trails = [_stats(dataset, GROUND_PREFIX, one.shard) for one in earlier.shards]
@@ -60,12 +57,6 @@ def rethreshold(
     write_manifest(out, manifest)
     close_output(out)
     return manifest
-
-
-def _address(folder: Folder) -> str:
-    """Where a folder really is, whatever links and dots lead there."""
-    path = folder.path("").rstrip("/")
-    return os.path.realpath(path) if folder.is_local else path
 
 
 def _labels(dataset: Folder, earlier: Manifest) -> LabelOptions:
@@ -99,15 +90,8 @@ def _copy_trail(dataset: Folder, out: Folder, earlier: Manifest, trails: list[Sh
             sha256 = {file.name: file.sha256 for file in files}
             for name in [*sha256, *unsigned]:
                 if not out.exists(name):
-                    _copy(dataset, out, name, sha256.get(name))
+                    copy_file(dataset, out, name, sha256.get(name))
             advance(1)
-
-
-def _copy(dataset: Folder, out: Folder, name: str, sha256: str | None) -> None:
-    with dataset.open(name) as source, out.writing(name) as sink:
-        shutil.copyfileobj(source, sink, 1 << 20)
-        if sha256 not in (None, sink.sha256):
-            raise InputError(f"{dataset.path(name)}: is damaged; see 'xdetr-data validate {dataset.url}'")
 
 
 def _account(earlier: Manifest, old: list[ShardStats], new: list[ShardStats]) -> dict[str, Any]:

@@ -1,0 +1,69 @@
+"""``xdetr-data review export`` and ``xdetr-data review apply``."""
+
+from typing import Annotated
+
+import typer
+
+from pipelines import console, options
+
+app = typer.Typer(help="What reviewers decided in the App becomes a new version of the dataset.", no_args_is_help=True)
+
+
+@app.command("export")
+@options.command
+def export(
+    dataset: Annotated[str, typer.Option(metavar="NAME", help="The FiftyOne dataset that `qa` made.")],
+    out: Annotated[str, typer.Option(metavar="FILE", help="The decisions: a .parquet file.")],
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> int:
+    """Write what reviewers tagged, edited and deleted in the App to a file; the same decisions are the same bytes.
+
+    **Example**
+
+    `xdetr-data review export --dataset locnar --out review.parquet`
+    """
+    from pipelines.qa.database import fiftyone
+    from pipelines.review.export import export_review
+
+    if not out.endswith(".parquet"):
+        raise typer.BadParameter(f"--out {out}: must end in .parquet")
+    counts = export_review(fiftyone(), dataset, out)
+    if json:
+        console.print_json({"out": out, "decisions": counts})
+    total = ", ".join(f"{count:,} {action}" for action, count in counts.items()) or "none"
+    console.say(f"{sum(counts.values()):,} decisions ({total}): {out}")
+    return options.DONE
+
+
+@app.command("apply")
+@options.command
+def apply(
+    dataset: Annotated[str, typer.Argument(metavar="OUT", help="The dataset that was reviewed; it stays as it is.")],
+    review: Annotated[str, typer.Option(metavar="FILE", help="What `review export` wrote.")],
+    out: options.Out = "",
+    workers: options.Workers = -1,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> int:
+    """Make a new version of a dataset with the decisions of a review; everything else stays byte for byte.
+
+    Every decision is applied, or stands among the rejects with its reason (docs/review.md).
+
+    **Example**
+
+    `xdetr-data review apply shards/locnar --review review.parquet --out shards/locnar-reviewed`
+    """
+    from pipelines.review.recipe import apply_decisions
+    from pipelines.summary import print_summary
+    from xdetr_data.storage import Folder
+
+    if not out:
+        raise typer.BadParameter("give --out DIR")
+    processes = options.default_workers() if workers == -1 else workers
+    how = options.existing(resume=resume, overwrite=overwrite)
+    manifest = apply_decisions(Folder(dataset), review, Folder(out), workers=processes, existing=how)
+    print_summary(manifest, out, as_json=json)
+    return options.DONE

