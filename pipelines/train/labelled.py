@@ -53,7 +53,7 @@ def toy_photos(world: Path, splits: Sequence[str], files: Sequence[str], limit: 
     """Photos of a toy world in the order of its truth, with the phrases of texts in ``files`` (beginnings of names).
 
     A phrase's tag is the truth's kind (attribute, relation, plural), or ``held_out`` where no relation is needed and
-    one of its objects has a combination of attributes that no training photo shows. Raises InputError where there is no such world.
+    one of its objects has a combination of attributes that no training photo shows. Raises InputError.
     """
     for count, truth in enumerate(_truths(world, splits)):
         if limit is not None and count >= limit:

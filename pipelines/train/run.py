@@ -180,7 +180,7 @@ def _shown(scalars: dict[str, float]) -> list[str]:
 
 
 def _evaluate(training: Training) -> None:
-    """Figures of the averaged weights on --val; writes ``model/`` anew, and ``best/`` where they are the best so far."""
+    """Figures of the averaged weights on --val; writes ``model/`` anew, ``best/`` where they are best."""
     began = time.perf_counter()
     step, built = training.step, training.built
     assert step.average is not None

@@ -5,7 +5,8 @@ import sys
 
 def say(line: str = "") -> None:
     """A line for people."""
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{line}\n")  # not print, which Ray doubles
+    sys.stderr.flush()
 
 
 def warn(line: str) -> None:

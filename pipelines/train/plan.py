@@ -1,0 +1,117 @@
+"""``--dry-run``: what a run would do, worked out from the manifests and the model's shapes; nothing is written."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+
+from pipelines.train.build import build
+from pipelines.train.job import Job
+from pipelines.train.processes import Group
+from pipelines.train.recipe import Length, group_plans, length_of, make_batches, photos_per_step
+from pipelines.train.runfile import RunFile
+from pipelines.train.say import say
+from xdetr_model.device import pick_device
+from xdetr_model.model import XDetrModel
+from xdetr_model.train.batch import SourceName
+from xdetr_model.train.parameters import ParameterGroup, parameter_groups
+from xdetr_model.train.step import GroupPlan
+
+GIB = 2**30
+TRIAL_PX = 512  # activations are measured on a photo of this side and scale with the pixels
+BYTES_OF_WEIGHT, BYTES_OF_TRAINED = 4 + 4, 4 + 8  # weight and average; gradient and Adam's two moments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Bytes on each process's device: weights with average, gradients and optimiser; and activations of a step."""
+
+    weights: int
+    activations: int
+
+
+def print_plan(job: Job, *, processes: int) -> None:
+    """Prints the plan to stderr; raises what :func:`train` would raise for the same reasons."""
+    run = job.run
+    built = build(run, start=False)
+    group = Group(rank=0, size=processes, device=pick_device("cpu"))
+    batches = make_batches(run, job.training, built.tokenizer, int(built.model.config.max_text_tokens), group)
+    length = length_of(run, batches.steps_per_epoch)
+    say(f"{run.title}: {length.total_steps:,} steps, {length.epochs:.2f} epochs of {length.steps_per_epoch:,} steps")
+    for line in [
+        *_source_lines(job, length, processes),
+        *_group_lines(parameter_groups(built.model), group_plans(run, processes)),
+        *_schedule_lines(length, group_plans(run, processes)),
+        *_memory_lines(memory_estimate(run, built.model)),
+        f"saves every {run.save.every_steps:,} steps, evaluates every {run.evaluate.every_steps:,}"
+        + ("" if "val" in job.sources else " (without --val: writes model/ only)"),
+    ]:
+        say(line)
+
+
+def _source_lines(job: Job, length: Length, processes: int) -> list[str]:
+    lines = [f"  {'source':8}{'photos':>12}{'a step':>10}{'in all':>14}{'passes':>9}"]
+    for name, dataset in job.training.items():
+        step = photos_per_step(job.run, cast(SourceName, name), processes)
+        seen = step * length.total_steps
+        lines.append(f"  {name:8}{dataset.photos:>12,}{step:>10,}{seen:>14,}{seen / dataset.photos:>9.2f}")
+    return lines
+
+
+def _group_lines(groups: tuple[ParameterGroup, ...], plans: dict[str, GroupPlan]) -> list[str]:
+    lines = [f"  {'parameters':24}{'tensors':>8}{'numbers':>14}{'rate':>10}"]
+    for group in groups:
+        rate = plans[group.name].rate
+        lines.append(f"  {group.name:24}{len(group.parameters):>8}{group.numbers:>14,}{rate:>10.2e}")
+    return lines
+
+
+def _schedule_lines(length: Length, plans: dict[str, GroupPlan]) -> list[str]:
+    """The rates' factors at the first, the last and eleven steps in all."""
+    steps = sorted({round(share / 10 * (length.total_steps - 1)) for share in range(11)})
+    lines = [f"  {'at step':16}" + "".join(f"{step:>10,}" for step in steps)]
+    for name in ("text_encoder", "rest"):
+        factors = [plans[name].schedule.factor(step, length.total_steps, length.steps_per_epoch) for step in steps]
+        lines.append(f"  {name + ' ×':16}" + "".join(f"{factor:>10.3g}" for factor in factors))
+    return lines
+
+
+def _memory_lines(memory: Memory) -> list[str]:
+    total = memory.weights + memory.activations
+    return [
+        f"  memory of a process: about {total / GIB:.1f} GiB (weights, gradients, optimiser and average "
+        f"{memory.weights / GIB:.2f}, activations about {memory.activations / GIB:.1f} at the largest size)"
+    ]
+
+
+def memory_estimate(run: RunFile, model: XDetrModel) -> Memory:
+    """Weights exactly; activations from the bytes that one small photo's forward pass keeps, scaled to a step's pixels.
+
+    Texts and allocator overhead are not in it; activation checkpointing and compilation are not taken into account.
+    """
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    weights = sum(p.numel() for p in model.parameters()) * BYTES_OF_WEIGHT + trained * BYTES_OF_TRAINED
+    width = 2 if run.compute.precision == "bfloat16" else 4
+    pixels = max(run.data.shortest_px) * min(run.data.longest_px, max(run.data.shortest_px) * 4 // 3)
+    photos = run.batch.full + run.batch.pseudo + run.batch.weak
+    side = min(TRIAL_PX, max(run.data.shortest_px))
+    kept = _kept_bytes(model, side) * width // 4
+    return Memory(weights=weights, activations=kept * photos * pixels // (side * side))
+
+
+def _kept_bytes(model: XDetrModel, side: int) -> int:
+    """Bytes that autograd keeps for the backward pass of one blank photo, weights left out."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    seen: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    none = torch.zeros(0, 0, dtype=torch.long)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        output = model.train()(torch.zeros(1, 3, side, side), None, none, none)
+    del output
+    return sum(seen.values())

@@ -1,0 +1,76 @@
+"""``--launcher ray``: the same run in the workers of Ray Train's TorchTrainer, started again after a lost worker.
+
+Every worker trains as it would under torchrun and writes to the same run folder, which all nodes must share. What is
+resumed from is the run's own newest checkpoint, so Ray's checkpoints are not needed.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipelines.train import folder
+from pipelines.train.job import Job
+from pipelines.train.say import say
+from xdetr_data.errors import ConfigError, XdetrDataError
+from xdetr_model.errors import XdetrModelError
+
+MOST_RESTARTS = 10
+FAILURE = "failure.txt"  # an error of the input: no restart mends it
+
+
+def train_on_ray(job: Job, workers: int) -> int:
+    """Trains with ``workers`` processes, a GPU each unless there is none or ``--device cpu``; the exit code."""
+    try:
+        import ray
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+    except ImportError as error:
+        raise ConfigError(f"--launcher ray: {error}; install it with: pip install 'ray[train]'") from error
+    assert job.out is not None
+    out = job.out.resolve()
+    if job.began is None:
+        folder.begin(out, job.run, folder.Started(sources=job.sources, processes=workers))
+    elif job.began != workers:
+        raise ConfigError(f"--resume {out}: began with {job.began} processes; say --num-workers {job.began}")
+    (out / FAILURE).unlink(missing_ok=True)
+    if not ray.is_initialized():
+        ray.init()
+    has_gpus = ray.cluster_resources().get("GPU", 0) > 0
+    device = "cuda" if job.device.startswith("cuda") or (job.device == "auto" and has_gpus) else "cpu"
+    trainer = TorchTrainer(
+        train_in_worker,
+        train_loop_config={"job": replace(job, out=out, began=workers, device=device)},
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=device == "cuda"),
+        run_config=RunConfig(
+            name="ray", storage_path=str(out), failure_config=FailureConfig(max_failures=MOST_RESTARTS)
+        ),
+    )
+    trainer.fit()
+    if (out / FAILURE).is_file():
+        raise XdetrDataError((out / FAILURE).read_text(encoding="utf-8"))
+    say(f"all {workers} workers are done")
+    return 0
+
+
+def train_in_worker(config: dict[str, Any]) -> None:
+    """What each worker runs; the process group is Ray's.
+
+    An error that restarts cannot mend is written down and ends the run at the next start, for all workers alike.
+    """
+    from ray.train import get_context
+    from ray.train.torch import get_device
+
+    from pipelines.train.processes import Group
+    from pipelines.train.run import train
+
+    job: Job = config["job"]
+    assert job.out is not None
+    if (job.out / FAILURE).is_file():
+        return
+    context = get_context()
+    group = Group(rank=context.get_world_rank(), size=context.get_world_size(), device=get_device())
+    try:
+        train(job, group)
+    except (XdetrDataError, XdetrModelError) as error:
+        folder.write_whole(Path(job.out / FAILURE), " ".join(str(error).split()).encode())
+        raise

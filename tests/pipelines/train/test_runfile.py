@@ -1,0 +1,127 @@
+"""Run files: complete or refused, each refusal naming the key."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.train.runfile import dump_run_file, parse_run_file, read_run_file
+from xdetr_data.errors import ConfigError
+
+RUNS = Path(__file__).parents[3] / "manifests" / "runs"
+TOY = (RUNS / "toy.yaml").read_text()
+
+
+def refusal(text: str, *changes: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        parse_run_file(text, "a.yaml", changes)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("path", sorted(RUNS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_bundled_run_file_is_complete_and_says_its_command(path: Path) -> None:
+    run = read_run_file(path)
+    assert run.title
+    assert f"xdetr-train --run manifests/runs/{path.name}" in path.read_text()
+
+
+@pytest.mark.parametrize("path", sorted(RUNS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_resolved_run_file_reads_back_as_it_was(path: Path) -> None:
+    run = read_run_file(path, ["seed=7"])
+    assert run.seed == 7
+    assert parse_run_file(dump_run_file(run), "resolved") == run
+
+
+def test_an_unknown_key_is_named_with_the_nearest_valid_one() -> None:
+    assert "key data.bufer is unknown (nearest valid key: buffer)" in refusal(TOY.replace("buffer:", "bufer:"))
+    assert "key sead is unknown (nearest valid key: seed)" in refusal(TOY.replace("seed: 0", "seed: 0\nsead: 1"))
+
+
+def leaves(values: dict[str, object], prefix: str = "") -> list[str]:
+    found = []
+    for key, value in values.items():
+        found.append(prefix + key)
+        if isinstance(value, dict) and prefix + key != "model.config":
+            found += leaves(value, f"{prefix}{key}.")
+    return found
+
+
+@given(st.sampled_from([key for key in leaves(yaml.safe_load(TOY)) if not key.endswith((".from", ".kind"))]))
+def test_whichever_key_is_missing_is_named(key: str) -> None:
+    values = yaml.safe_load(TOY)
+    *parents, last = key.split(".")
+    part = values
+    for parent in parents:
+        part = part[parent]
+    del part[last]
+    assert f"key {key} is missing" in refusal(yaml.safe_dump(values))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("data.workers=many", "data.workers: Expected `int`, got `str`"),
+        ("data.unit=page", "data.unit: Invalid enum value 'page'"),
+        ("batch.full=-1", "batch.full is -1; it must be at least 0"),
+        ("batch.full=0", "batch.full, batch.pseudo and batch.weak are all 0"),
+        ("data.flip=1.5", "data.flip is 1.5; it must be between 0 and 1"),
+        ("data.shortest_px=[]", "data.shortest_px must list sizes"),
+        ("optimiser.rates.rest=-1.0", "optimiser.rates.rest is -1.0"),
+        ("optimiser.rates.rest=.nan", "optimiser.rates.rest is nan"),
+        ("optimiser.ema_decay=1", "optimiser.ema_decay is 1.0"),
+        ("schedule.rest={kind: cosine}", "schedule.rest"),
+        ("model.start={from: nowhere}", "model.start"),
+        ("data.buffr=3", "--set data.buffr: the run file has no such key (nearest valid key: data.buffer)"),
+        ("seed", "must be written as key.inner=value"),
+        ("seed=[", "--set seed: is no YAML"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_key(change: str, message: str) -> None:
+    assert message in refusal(TOY, change)
+
+
+def test_numbers_may_be_written_with_a_bare_exponent() -> None:
+    run = parse_run_file(TOY, "a.yaml", ["optimiser.rates.rest=1e-4"])
+    assert run.optimiser.rates.rest == 1e-4
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    assert "key 'seed' stands twice" in refusal(TOY.replace("seed: 0", "seed: 0\nseed: 1"))
+
+
+@pytest.mark.parametrize("text", ["", "- 1", "a: [", "\t", "!!python/object/apply:os.system ['true']"])
+def test_what_is_no_run_file_is_refused_in_one_line(text: str) -> None:
+    assert refusal(text).startswith("a.yaml: ")
+
+
+def test_a_run_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape("--run ") + ".*nothing.yaml: cannot be read"):
+        read_run_file(tmp_path / "nothing.yaml")
+
+
+PAPER = {
+    "pretrain": (10, 8, (1e-5, 2.5e-5, 1e-5, 1e-4)),
+    "finetune_lvis_1": (50, 40, (1e-5, 1e-5, 5e-6, 5e-5)),
+    "finetune_lvis_10": (50, 40, (1e-5, 1e-5, 5e-6, 5e-5)),
+    "finetune_lvis_100": (50, 40, (1e-5, 1e-5, 5e-6, 5e-5)),
+    "finetune_flickr30k": (3, 2, (5e-6, 5e-6, 2.5e-6, 2.5e-5)),
+    "finetune_refcoco": (4, 3, (1e-6, 1e-5, 5e-6, 5e-5)),
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_recipes_of_the_paper_have_its_epochs_and_rates(name: str) -> None:
+    run = read_run_file(RUNS / f"{name}.yaml")
+    epochs, drop, (backbone, text, projections, rest) = PAPER[name]
+    assert (run.schedule.unit, run.schedule.length) == ("epochs", epochs)
+    assert run.schedule.rest.after_epoch == drop  # type: ignore[union-attr]
+    rates = run.optimiser.rates
+    assert (rates.backbone, rates.text_encoder, rates.deformable_projections, rates.rest) == (
+        *(backbone, text, projections, rest),
+    )
+    assert (run.optimiser.kind, run.optimiser.weight_decay, run.optimiser.ema_decay) == ("adam", 1e-4, 0.9998)
+    assert run.optimiser.scale_rates
