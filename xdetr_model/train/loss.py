@@ -69,13 +69,14 @@ class StepLoss(nn.Module):
     def forward(self, batch: StepBatch) -> StepLosses:
         """Raises NonFiniteError, naming the photos, when the network predicts NaN or infinity."""
         outputs = self._encode(batch)
-        like = next(iter(outputs.values())) if outputs else self._run(blank_input(self.model.device))
+        device = self.model.device
+        like = next(iter(outputs.values())) if outputs else self._run(blank_input(device, self.model.dtype))
         losses: dict[SourceName, Losses] = {}
         total = like.objects.new_zeros(())
-        for source in present_sources(batch, self.model.device):
+        for source in present_sources(batch, device):
             part: SourceBatch | None = getattr(batch, source)
             output = outputs.get(source) or nothing(like)
-            targets = no_targets(self.model.device) if part is None else part.targets
+            targets = no_targets(device) if part is None else part.targets
             try:
                 losses[source] = self.criterion(output, targets)
             except NonFiniteError as error:

@@ -110,10 +110,11 @@ def no_targets(device: torch.device) -> Targets:
     )
 
 
-def blank_input(device: torch.device) -> NetworkInput:
+def blank_input(device: torch.device, dtype: torch.dtype) -> NetworkInput:
     """A blank photo without texts, for a process that has no photo at all in a step but must take part in it."""
     texts = torch.zeros(0, 0, dtype=torch.long, device=device)
-    return NetworkInput(torch.zeros(1, 3, BLANK_PX, BLANK_PX, device=device), None, texts, texts)
+    pixels = torch.zeros(1, 3, BLANK_PX, BLANK_PX, device=device, dtype=dtype)
+    return NetworkInput(pixels, None, texts, texts)
 
 
 def _mask(batch: SourceBatch) -> Tensor:

@@ -1,5 +1,6 @@
 """One optimiser step: forward, backward, clip, update, average."""
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -178,8 +179,13 @@ def _prepare(model: XDetrModel, options: StepOptions) -> nn.Module:
     if world_size() == 1:
         return loss
     devices = [model.device] if model.device.type == "cuda" else None
-    # every parameter gets a gradient in every step (see model.forward), and no buffer changes
-    return DistributedDataParallel(loss, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True)
+    # no buffer changes; torch renames the option
+    names = inspect.signature(DistributedDataParallel.__init__).parameters
+    buffers: dict[str, Any] = {
+        "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers": False
+    }
+    # nothing is unused: every parameter gets a gradient in every step (see StepLoss and XDetrModel.forward)
+    return DistributedDataParallel(loss, device_ids=devices, gradient_as_bucket_view=True, **buffers)
 
 
 def _report(step: int, losses: Sequence[StepLosses], gradient_norm: float, rates: dict[GroupName, float]) -> StepReport:
