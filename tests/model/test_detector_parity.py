@@ -154,7 +154,8 @@ def test_half_precision_weights_keep_coordinates_in_float32(precision: torch.dty
         exact = model.encode_image(photo).boxes_cxcywh_norm
         half = model.to(precision).encode_image(photo.to(precision))
     assert half.boxes_cxcywh_norm.dtype == half.objects.dtype == torch.float32
-    assert len(torch.unique(half.boxes_cxcywh_norm)) == half.boxes_cxcywh_norm.numel()  # not on a coarse grid
+    on_grid = half.boxes_cxcywh_norm == half.boxes_cxcywh_norm.to(precision).float()
+    assert on_grid.float().mean() < 0.5  # coordinates in half precision would all be on its coarse grid
     assert torch.isfinite(half.boxes_cxcywh_norm).all()
     assert (exact - half.boxes_cxcywh_norm).abs().median() < 0.05
 
