@@ -145,7 +145,7 @@ def command(body: Callable[P, int | None]) -> Callable[P, None]:
 
     @functools.wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        from xdetr_data.errors import XdetrDataError
+        from xdetr_data.errors import ConfigError, XdetrDataError
 
         try:
             code = body(*args, **kwargs)
@@ -156,7 +156,7 @@ def command(body: Callable[P, int | None]) -> Callable[P, None]:
             if kwargs.get("debug"):
                 traceback.print_exc()
             console.fail(" ".join(str(error).split()) or type(error).__name__)
-            raise typer.Exit(FAILED) from None
+            raise typer.Exit(USAGE if isinstance(error, ConfigError) else FAILED) from None
         if code:
             raise typer.Exit(code)
 

@@ -1,14 +1,25 @@
 """What every recipe tells people when it is done: what became of everything that went in."""
 
+from collections.abc import Sequence
+
 from pipelines import console, options
 from xdetr_data.manifest import ExclusionEntry, Manifest
 
 _POLICY_STAGES = ("exclude_images", "limit")
 
 
-def describe_hits(hits: dict[str, int]) -> str:
-    """``12 coco photos, 3 flickr photos``."""
-    return ", ".join(f"{count:,} {source} photos" for source, count in sorted(hits.items())) or "no photo"
+def say_exclusions(ledger: Sequence[ExclusionEntry]) -> None:
+    """Shows how many photos each ``--exclude`` list hit, and warns where that looks wrong."""
+    for one in ledger:
+        hits = ", ".join(f"{count:,} {source} photos" for source, count in sorted(one.hits.items())) or "no photo"
+        console.say(f"excluded by {one.path} ({one.ids:,} ids): {hits}")
+        if not one.hits:
+            console.warn(f"{one.path} hit no photo of the inputs; is it the right list, or does it need SOURCE=FILE?")
+        if len(one.hits) > 1:
+            console.warn(
+                f"{one.path} hit photos of several sources; "
+                f"if its bare numbers mean one, say --exclude SOURCE={one.path}"
+            )
 
 
 def error_rate(manifest: Manifest) -> float:
@@ -33,19 +44,10 @@ def finish(manifest: Manifest, out: str, *, max_error_rate: float, as_json: bool
 def print_summary(manifest: Manifest, out: str, *, as_json: bool) -> None:
     """Shows what became of everything that went in."""
     console.accounting_table(manifest.accounting)
-    for one in manifest.exclusions:
-        console.say(f"excluded by {one.path} ({one.ids:,} ids): {describe_hits(one.hits)}")
-        _warn_ambiguous_ids(one)
+    say_exclusions(manifest.exclusions)
     console.say(f"{manifest.rows:,} samples in {len(manifest.shards)} shards: {out}")
     console.say(f"next: xdetr-data validate {out}   ·   xdetr-data stats {out}")
     if as_json:
         console.print_json(
             {"out": out, "rows": manifest.rows, "shards": len(manifest.shards), "accounting": manifest.accounting}
-        )
-
-
-def _warn_ambiguous_ids(one: ExclusionEntry) -> None:
-    if len(one.hits) > 1:
-        console.warn(
-            f"{one.path} hit photos of several sources; if its bare numbers mean one, say --exclude SOURCE={one.path}"
         )

@@ -22,7 +22,8 @@ def stats(
 ) -> int:
     """Count what a dataset holds: photos, queries, phrases, regions, words, box sizes, shards.
 
-    Reads the labels' Parquet files, not the tars. Prints the distributions, and saves them as `OUT/statistics.json`.
+    Reads the labels' Parquet files, not the tars. Shows the distributions (on stderr; `--json` prints
+    them on stdout), and saves them as `OUT/statistics.json`.
 
     **Examples**
 

@@ -48,7 +48,9 @@ def toyworld(
     console.say(f"{summary.photos:,} photos in {out} ({shares})")
     console.say(
         f"next: xdetr-data build-mixed-star --mdetr {out}/mdetr/final_mixed_train.json "
+        f"--mdetr {out}/mdetr/final_flickr_separateGT_train.json "
         f"--coco-instances {out}/coco/instances_train2014.json --image-root coco={out}/photos/coco "
-        f"--image-root vg={out}/photos/vg --out {out}-shards"
+        f"--image-root vg={out}/photos/vg --image-root flickr={out}/photos/flickr "
+        f"--exclude {out}/lvis/lvis_v1_val.json --exclude {out}/flickr30k_entities/test.txt --out {out}-shards"
     )
     return options.DONE

@@ -27,6 +27,7 @@ from xdetr_data.stages.exclude_images import Ledger, exclude_images
 
 STAGE = "plan"
 REJECTED, EXCLUDED, BEYOND_LIMIT, UNKNOWN = -1, -2, -3, -4  # in place of a photo's row
+_REFEXP_DATASETS = ("refcoco", "refcoco+", "refcocog")
 _SOURCE = re.compile(r"[a-z0-9]{1,24}")
 
 Codes = NDArray[np.int32]
@@ -194,7 +195,9 @@ def _source(head: mdetr.ParagraphHead) -> str:
         return head.data_source
     if head.dataset_name == "flickr":
         return "flickr"
-    return "coco" if head.file_name.rsplit("/", 1)[-1].startswith("COCO_") else ""
+    if head.dataset_name in _REFEXP_DATASETS or head.file_name.rsplit("/", 1)[-1].startswith("COCO_"):
+        return "coco"
+    return ""
 
 
 def _scan_coco(path: str, tally: Tally, advance: Progress) -> InputPlan:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipelines import console
 from pipelines.mixed_star.recipe import Prepared, ledger_entries
-from pipelines.summary import describe_hits
+from pipelines.summary import say_exclusions
 
 # What one process does in a second, rounded down from docs/benchmarks.md: `make bench` for the labels, and for the
 # photos docs/benchmarks/validate.md, since both read, hash and decode every photo.
@@ -47,5 +47,4 @@ def print_plan(prepared: Prepared, workers: int, *, as_json: bool) -> None:
     rows = [[name.replace("_", " "), f"{value:,}"] for name, value in plan.items() if isinstance(value, int | float)]
     rows += [[f"photos of {source}", f"{count:,}"] for source, count in plan["photos_by_source"].items()]
     console.table("plan (nothing is written)", ["", "count"], rows)
-    for path, hits in plan["excluded"].items():
-        console.say(f"excluded by {path}: {describe_hits(hits)}")
+    say_exclusions(ledger_entries(prepared))

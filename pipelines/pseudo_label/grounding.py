@@ -42,7 +42,7 @@ class LoadGrounder(Protocol):
     """How a process of the run gets its grounder; travels to other processes, so it is a function of a module."""
 
     def __call__(self, name: str, *, device: str, precision: Precision, batch_size: int) -> Grounder:
-        """Loads a checkpoint; raises ConfigError where there is none that can ground."""
+        """Loads a checkpoint; raises InputError where there is none that can ground."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipelines import console
 from pipelines.pseudo_label.recipe import Prepared, ledger_entries
-from pipelines.summary import describe_hits
+from pipelines.summary import say_exclusions
 
 
 def describe_plan(prepared: Prepared) -> dict[str, Any]:
@@ -38,5 +38,4 @@ def print_plan(prepared: Prepared, *, as_json: bool) -> None:
         for stage, reasons in stages.items():
             rows += [[f"{unit}s rejected: {stage}, {reason}", f"{count:,}"] for reason, count in reasons.items()]
     console.table("plan (nothing is written)", ["", "count"], rows)
-    for path, hits in plan["excluded"].items():
-        console.say(f"excluded by {path}: {describe_hits(hits)}")
+    say_exclusions(ledger_entries(prepared))

@@ -41,9 +41,9 @@ def kill_group(process: "subprocess.Popen[bytes]") -> None:
 
 
 def random_moments(phases: Sequence[str], count: int, longest_s: float) -> list[Moment]:
-    """Moments in one phase after the other."""
+    """Moments in one phase after the other, most of them soon after its beginning, for some phases are short."""
     rng = random.Random(20)
-    return [(phases[number % len(phases)], rng.uniform(0, longest_s)) for number in range(count)]
+    return [(phases[number % len(phases)], longest_s * rng.random() ** 3) for number in range(count)]
 
 
 def kill_and_resume(args: Sequence[str], out: Path, moments: Sequence[Moment], check: Callable[[], None]) -> list[str]:

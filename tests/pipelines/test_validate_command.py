@@ -47,7 +47,7 @@ def test_a_missing_folder_ends_with_1(tmp_path: Path) -> None:
 
 def test_a_negative_number_of_workers_is_refused(dataset: TinyDataset) -> None:
     ended = run_cli("validate", str(dataset.path), "--workers", "-3")
-    assert ended.code == 1
+    assert ended.code == 2
     assert "--workers -3" in ended.stderr
 
 

@@ -17,7 +17,7 @@ from xdetr_data.errors import InputError
 from xdetr_data.photos import photo_id
 from xdetr_data.readers.json_stream import READ_ERRORS, elements, iter_array_chunks, open_input
 
-SOURCES = ("coco", "vg", "flickr", "openimages")
+SOURCES = ("coco", "vg", "flickr", "openimages", "ade20k")
 ANY_SOURCE = "any"
 _LINE = re.compile(r"[A-Za-z0-9_.%/-]+")
 

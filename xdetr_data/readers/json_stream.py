@@ -7,6 +7,7 @@ what makes a cut safe. Where a chunk does not parse (the end of the array, NaN, 
 walks it element by element and says where it stops.
 """
 
+import codecs
 import json
 import re
 import zlib
@@ -127,7 +128,9 @@ class _Window:
             try:
                 part = self._stream.read(size - have)
             except READ_ERRORS as error:
-                raise InputError(f"{self.path}: cannot be read at byte {self.offset + have} ({error})") from error
+                raise InputError(
+                    f"{self.path}: cannot be read ({error}); it is damaged or cut short, fetch it again"
+                ) from error
             self.at_end = not part
             parts.append(part)
             have += len(part)
@@ -188,6 +191,9 @@ def _end_of_whole_tokens(text: str) -> int:
 
 
 def _walk_object(window: _Window, names: Sequence[str]) -> Iterator[ArrayChunk]:
+    window.fill(len(codecs.BOM_UTF8))
+    if window.data.startswith(codecs.BOM_UTF8):
+        window.drop(len(codecs.BOM_UTF8))
     first = window.peek()
     if first != b"{":
         window.fail("the file is empty" if not first else f"expected one JSON object with {', '.join(names)}")

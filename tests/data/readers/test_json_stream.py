@@ -1,5 +1,6 @@
 """Arrays of one huge JSON object in chunks: the same elements as json.loads, whatever the chunk size and the layout."""
 
+import codecs
 import gzip
 import json
 from collections.abc import Sequence
@@ -81,6 +82,13 @@ def test_chunks_of_any_size_hold_the_elements_that_json_loads_finds(
     chunks = read(stored(data), chunk_bytes=chunk_bytes)
     assert values_of(chunks, "images") == document["images"]
     assert values_of(chunks, "annotations") == document["annotations"]
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 40, 4 << 20])
+def test_a_byte_order_mark_is_skipped_and_counts_as_bytes_of_the_file(chunk_bytes: int) -> None:
+    data = codecs.BOM_UTF8 + b'{"images": [{"id": 1}], "annotations": []}'
+    (chunk,) = read(stored(data), chunk_bytes=chunk_bytes)
+    assert data[chunk.offset : chunk.offset + len(chunk.data)] == chunk.data == b'{"id": 1}'
 
 
 @given(documents(), LAYOUTS, st.integers(1, 80))

@@ -200,9 +200,9 @@ def test_pycocotools_loads_coco_and_its_masks_are_the_objects(
             crowds += 1
             assert found.tolist() == annotation["bbox"]
             assert coco_mask.area(coco.annToRLE(annotation)) == annotation["area"]
-        elif seen.pattern != "outlined" and seen.shape != "ring":
+        else:
             assert np.abs(found - annotation["bbox"]).max() <= 3  # it drops the tips of thin shapes
-            assert coco_mask.area(coco.annToRLE(annotation)) == pytest.approx(annotation["area"], rel=0.25)
+            assert coco_mask.area(coco.annToRLE(annotation)) == pytest.approx(annotation["area"], rel=0.1, abs=30)
     assert crowds > 0 or split == "val"
     captions = load_coco(world / f"coco/captions_{split}2014.json")
     counts = Counter(annotation["image_id"] for annotation in captions.anns.values())

@@ -60,26 +60,43 @@ def annotation_id(photo: ToyPhoto, index: int) -> int:
 def coco_annotation(photo: ToyPhoto, index: int, category_id: int) -> dict[str, object]:
     """An object's entry in ``annotations[]``: polygons, or run lengths for a crowd."""
     placed, patch = photo.scene.objects[index], photo.rendered.patches[index]
-    segmentation: object = segmentation_polygons(photo, index)
+    polygons = segmentation_polygons(photo, index)
+    segmentation: object = polygons
+    area = area_of(polygons)
     if placed.is_crowd:
+        area = float(np.count_nonzero(patch.solid))
         segmentation = {
             "counts": run_lengths(patch, photo.scene.height, photo.scene.width),
             "size": [photo.scene.height, photo.scene.width],
         }
     return {
-        "segmentation": segmentation, "area": float(np.count_nonzero(patch.solid)), "iscrowd": int(placed.is_crowd),
+        "segmentation": segmentation, "area": area, "iscrowd": int(placed.is_crowd),
         "image_id": int(photo.home.photo_id), "bbox": box_xywh(photo.rendered.boxes_xyxy[index]),
         "category_id": category_id, "id": annotation_id(photo, index),
     }  # fmt: skip
 
 
 def segmentation_polygons(photo: ToyPhoto, index: int) -> list[list[float]]:
-    """The outer outline of an object, or of every member of a crowd, cut at the photo's edge: [[x, y, x, y, …], …]."""
+    """The outer outline of an object, or of every member of a crowd, cut at the photo's edge: [[x, y, x, y, …], …].
+
+    As with people's polygons, what shows through a ring or an outlined object is inside.
+    """
     placed, scene = photo.scene.objects[index], photo.scene
+    if placed.pattern == "outlined" and not placed.is_crowd:
+        return [photo.rendered.patches[index].outer_outline().round(2).ravel().tolist()]
     centres = placed.member_centres_xy or (placed.centre_xy,)
     outlines = (placed_outline(placed.shape, centre, placed.radius, placed.tilt)[0] for centre in centres)
     clipped = (clip_polygon(outline, scene.height, scene.width) for outline in outlines)
     return [points.round(2).ravel().tolist() for points in clipped if len(points) > 2]
+
+
+def area_of(polygons: list[list[float]]) -> float:
+    """Pixels inside polygons that do not overlap (the shoelace formula)."""
+    total = 0.0
+    for polygon in polygons:
+        x, y = np.array(polygon[0::2]), np.array(polygon[1::2])
+        total += abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
+    return round(total, 2)
 
 
 def run_lengths(patch: Patch, height: int, width: int) -> list[int]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from xdetr_data.toyworld import vocabulary as words
 from xdetr_data.toyworld.dice import Purpose
-from xdetr_data.toyworld.formats.coco import annotation_id, coco_image, segmentation_polygons
+from xdetr_data.toyworld.formats.coco import annotation_id, area_of, coco_image, segmentation_polygons
 from xdetr_data.toyworld.photo import Sheet, ToyPhoto, box_xywh
 from xdetr_data.toyworld.view import Seen
 
@@ -102,9 +102,9 @@ def write_lvis(photo: ToyPhoto, sheet: Sheet) -> None:
 
 
 def _annotation(photo: ToyPhoto, index: int, category_id: int) -> dict[str, object]:
-    patch = photo.rendered.patches[index]
+    polygons = segmentation_polygons(photo, index)
     return {
-        "segmentation": segmentation_polygons(photo, index), "area": float(patch.solid.sum()),
+        "segmentation": polygons, "area": area_of(polygons),
         "image_id": int(photo.home.photo_id), "bbox": box_xywh(photo.rendered.boxes_xyxy[index]),
         "category_id": category_id, "id": annotation_id(photo, index),
     }  # fmt: skip
