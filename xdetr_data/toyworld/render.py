@@ -11,7 +11,7 @@ import io
 from typing import NamedTuple
 
 import numpy as np
-from contourpy import LineType, contour_generator
+from contourpy import contour_generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -48,9 +48,9 @@ class Patch(NamedTuple):
     def outer_outline(self) -> NDArray[np.float64]:
         """The longest line [n, 2] around the object, in pixels of the photo."""
         padded = np.pad(self.coverage, 1).astype(np.float64)
-        lines = contour_generator(z=padded, line_type=LineType.Separate).lines(_SOLID - 0.5)
-        longest: NDArray[np.float64] = max(lines, key=len)
-        return longest[:-1] + np.array([self.left - 0.5, self.top - 0.5])
+        lines = [np.asarray(line, dtype=np.float64) for line in contour_generator(z=padded).lines(_SOLID - 0.5)]
+        outline: NDArray[np.float64] = max(lines, key=len)[:-1] + np.array([self.left - 0.5, self.top - 0.5])
+        return outline
 
 
 class Rendered(NamedTuple):

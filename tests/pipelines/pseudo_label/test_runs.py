@@ -194,7 +194,7 @@ def test_a_run_that_is_killed_twelve_times_ends_as_if_it_never_was(
 ) -> None:
     moments = random_moments(["reading ids", "partitioning", "grounding", "grounding", "choosing labels"], 12, 1.5)
     phases = survive(command(toy, world, workers), tmp_path / "out", whole, moments)
-    assert set(phases) >= {"partitioning", "grounding"}
+    assert set(phases) >= {"reading ids", "grounding"}
 
 
 @pytest.mark.slow
