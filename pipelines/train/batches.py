@@ -6,6 +6,7 @@ not depend on how many loader processes there are, and to resume is to begin at 
 """
 
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -356,5 +357,7 @@ def _plain(value: Any) -> Any:
 
 
 def _start_worker(_: int) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all of a job at once; the trainer saves, then ends these
+        signal.signal(number, signal.SIG_IGN)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads do not survive a fork, and a process is one core
     torch.set_num_threads(1)
