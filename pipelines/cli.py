@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from pipelines import options
-from pipelines.commands import build_mixed_star, demo, pseudo_label, qa, report, review, show, stats, toyworld, validate
+from pipelines.commands import (
+    build_captions,
+    build_mixed_star,
+    demo,
+    pseudo_label,
+    qa,
+    report,
+    review,
+    show,
+    stats,
+    toyworld,
+    validate,
+)
 
 app = typer.Typer(
     name="xdetr-data",
@@ -34,6 +46,7 @@ def _common(
 
 
 app.command("demo")(demo.demo)
+app.add_typer(build_captions.app, name="build")
 app.command("build-mixed-star")(build_mixed_star.build_mixed_star)
 app.add_typer(pseudo_label.app, name="pseudo-label")
 app.command("rethreshold")(pseudo_label.rethreshold)

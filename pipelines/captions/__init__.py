@@ -1,0 +1,1 @@
+"""The recipe of build captions: plan, partition, shards."""

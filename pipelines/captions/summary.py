@@ -1,0 +1,36 @@
+"""What a captions build tells people before it begins."""
+
+from typing import Any
+
+from pipelines import console
+from pipelines.captions.recipe import Prepared
+
+# What one process does in a second: docs/benchmarks/validate.md, since both read, hash and decode every photo.
+PHOTOS_PER_SECOND = 300
+
+
+def describe_plan(prepared: Prepared, workers: int) -> dict[str, Any]:
+    """Counts, bytes and an estimate of a build that has not begun."""
+    plan = prepared.plan
+    return {
+        "photos": plan.photos.num_rows,
+        "captions_read": plan.tally.count("caption", "in"),
+        "rejected_so_far": {unit: plan.tally.rejects(unit) for unit in plan.tally.units()},
+        "shards": plan.shards,
+        "photo_bytes": plan.photo_bytes,
+        "label_bytes": plan.label_bytes,
+        "estimated_minutes": round(plan.photos.num_rows / PHOTOS_PER_SECOND / max(1, workers) / 60, 1),
+        "config_hash": prepared.digest,
+    }
+
+
+def print_plan(prepared: Prepared, workers: int, *, as_json: bool) -> None:
+    """Shows a plan; nothing has been written."""
+    plan = describe_plan(prepared, workers)
+    if as_json:
+        console.print_json(plan)
+        return
+    rows = [[name.replace("_", " "), f"{value:,}"] for name, value in plan.items() if isinstance(value, int | float)]
+    for reasons in plan["rejected_so_far"].get("photo", {}).values():
+        rows += [[f"photos rejected: {reason}", f"{count:,}"] for reason, count in reasons.items()]
+    console.table("plan (nothing is written)", ["", "count"], rows)
