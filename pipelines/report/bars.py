@@ -25,13 +25,17 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bars:
-    """A chart: ``shares[dataset][bar]``. ``ticks`` are labels of bars, or of their edges (one more) if ``at_edges``."""
+    """A chart: ``shares[dataset][bar]``. ``ticks`` are labels of bars, or of their edges (one more) if ``at_edges``.
+
+    ``is_share``: the values are shares and read as per cent.
+    """
 
     name: str
     title: str
     unit: str
     ticks: tuple[str, ...]
     at_edges: bool
+    is_share: bool
     shares: tuple[tuple[float, ...], ...]
     summaries: tuple[Summary, ...]
 
@@ -69,6 +73,7 @@ def _whole(name: str, title: str, unit: str, given: Sequence[Histogram]) -> Bars
         unit=unit,
         ticks=tuple(ticks),
         at_edges=False,
+        is_share=False,
         shares=tuple(_shares(one, begins, step) for one in given),
         summaries=tuple(
             Summary(count=one.count, mean=one.mean, median=one.median, p95=one.p95, largest=one.max) for one in given
@@ -101,6 +106,7 @@ def _binned(name: str, title: str, unit: str, given: Sequence[Binned], *, percen
         unit=unit,
         ticks=tuple(f"{100 * edge:g} %" if percent else f"{edge:g}" for edge in edges),
         at_edges=True,
+        is_share=percent,
         shares=tuple(tuple(count / max(1, one.count) for count in one.counts) for one in given),
         summaries=tuple(Summary(count=one.count, mean=one.mean) for one in given),
     )

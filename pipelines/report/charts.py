@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -13,69 +14,85 @@ from pipelines.drawing.page import boxes_for_missing_glyphs
 from pipelines.report.bars import Bars
 
 COLORS = ("#2f6fd0", "#e07b16", "#1f9d63")
-_SIZE_INCHES = (4.8, 2.55)
+_WIDTH_INCHES, _HEIGHT_INCHES = 4.8, 2.55
+_MARGINS_INCHES = (0.46, 0.06, 0.42, 0.06)  # left, right, below, above
+_LINE_INCHES = 0.18
+_MAX_NAME = 60
 _PNG_DPI = 200
 _CROWDED = 12  # bars from which on the labels are turned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Theme:
-    """Colours of text and lines on a background; None leaves the page's own."""
+    """Colours of text and of lines."""
 
     ink: str
     grid: str
-    background: str | None
 
 
-LIGHT = Theme(ink="#3b4252", grid="#d9dee7", background=None)
-DARK = Theme(ink="#c9d1de", grid="#3a4353", background=None)
-PAPER = Theme(ink="#222222", grid="#dddddd", background="white")
+LIGHT = Theme(ink="#3b4252", grid="#d9dee7")
+DARK = Theme(ink="#c9d1de", grid="#3a4353")
 
 
-def chart_svg(bars: Bars, theme: Theme) -> bytes:
-    """A chart for the page: no title and no legend, for the page has both."""
+def chart_svgs(bars: Bars) -> tuple[bytes, bytes]:
+    """A chart for a light and for a dark page, without title and legend, for the page has both."""
     with matplotlib.rc_context({"svg.hashsalt": bars.name, "svg.fonttype": "path"}):
-        return _saved(_chart(bars, theme), "svg", {"Date": None, "Creator": None})
+        figure = _chart(bars, header_inches=0.0)
+        figure.patch.set_visible(False)
+        light = _saved(figure, "svg", {"Date": None, "Creator": None})
+    dark = light.replace(LIGHT.ink.encode(), DARK.ink.encode()).replace(LIGHT.grid.encode(), DARK.grid.encode())
+    return light, dark
 
 
 def chart_png(bars: Bars, names: Sequence[str]) -> bytes:
     """A chart that stands alone: with its title, and the datasets' names where there are several."""
-    figure = _chart(bars, PAPER)
-    figure.suptitle(bars.title, x=0.02, ha="left", fontsize=10, fontweight="bold", color=PAPER.ink)
-    if len(names) > 1:
-        for number, (name, color) in enumerate(zip(names, COLORS, strict=False)):
-            label = f"■ {name if len(name) <= 36 else name[:35] + '…'}"
-            place = {"x": 0.985, "y": 0.86 - 0.075 * number, "ha": "right", "va": "top"}
-            figure.text(s=label, color=color, fontsize=8, parse_math=False, zorder=9, **place)
+    legend = [(name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…") for name in names if len(names) > 1]
+    header_inches = _LINE_INCHES * (1.7 + len(legend))
+    figure = _chart(bars, header_inches)
+    height = _HEIGHT_INCHES + header_inches
+    place = {"ha": "left", "va": "center", "parse_math": False}
+    figure.text(0.02, 1 - _LINE_INCHES / height, bars.title, fontsize=10, weight="bold", color=LIGHT.ink, **place)
+    for number, (name, color) in enumerate(zip(legend, COLORS, strict=False)):
+        figure.text(0.02, 1 - _LINE_INCHES * (2.2 + number) / height, f"■ {name}", fontsize=8, color=color, **place)
     return _saved(figure, "png", {"Software": None})
 
 
-def _chart(bars: Bars, theme: Theme) -> Figure:
-    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+def _chart(bars: Bars, header_inches: float) -> Figure:
+    is_turned = len(bars.ticks) >= _CROWDED and max(map(len, bars.ticks)) > 3
+    height = _HEIGHT_INCHES + header_inches
+    left, right, below, above = _MARGINS_INCHES
+    figure = Figure(figsize=(_WIDTH_INCHES, height), facecolor="white")
     FigureCanvasAgg(figure)
-    figure.patch.set_visible(theme.background is not None)
-    figure.patch.set_facecolor(theme.background or "none")
+    figure.subplots_adjust(
+        left=left / _WIDTH_INCHES,
+        right=1 - right / _WIDTH_INCHES,
+        bottom=(below + (0.2 if is_turned else 0.0)) / height,
+        top=1 - (above + header_inches) / height,
+    )
     axes = figure.add_subplot(facecolor="none")
     wide = 0.84 / len(bars.shares)
     for number, (shares, color) in enumerate(zip(bars.shares, COLORS, strict=False)):
-        left = [bar - 0.42 + number * wide for bar in range(len(shares))]
-        axes.bar(left, shares, wide * 0.94, align="edge", color=color, zorder=3)
+        begins = [bar - 0.42 + number * wide for bar in range(len(shares))]
+        axes.bar(begins, shares, wide * 0.94, align="edge", color=color, zorder=3)
+    _label(axes, bars, is_turned)
+    return figure
+
+
+def _label(axes: Axes, bars: Bars, is_turned: bool) -> None:
     places = [place - 0.5 if bars.at_edges else float(place) for place in range(len(bars.ticks))]
-    turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if len(bars.ticks) > _CROWDED - 1 else {}
-    turned = {} if max(map(len, bars.ticks)) < 3 or (bars.at_edges and len(bars.ticks) < _CROWDED) else turned
-    axes.set_xticks(places, bars.ticks, fontsize=7.5, **turned)
+    turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_turned else {}
+    axes.set_xticks(places, bars.ticks, **turned)
     axes.set_xlim(-0.6, len(bars.shares[0]) - 0.4)
+    axes.set_xlabel(bars.unit, fontsize=8, color=LIGHT.ink)
     top = max(0.01, 1.08 * max(max(shares) for shares in bars.shares))
     axes.set_ylim(0, top)
-    axes.set_xlabel(bars.unit, fontsize=8, color=theme.ink)
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0 if top > 0.1 else 1, symbol=" %"))
-    axes.tick_params(colors=theme.ink, labelsize=7.5, length=0)
-    axes.grid(axis="y", color=theme.grid, linewidth=0.7, zorder=0)
+    axes.tick_params(labelcolor=LIGHT.ink, labelsize=7.5, length=0)
+    axes.grid(axis="y", color=LIGHT.grid, linewidth=0.7, zorder=0)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(theme.grid)
-    return figure
+    axes.spines["bottom"].set_color(LIGHT.grid)
 
 
 def _saved(figure: Figure, file_format: str, metadata: dict[str, None]) -> bytes:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from pipelines.drawing.lines import printable
 from pipelines.drawing.naming import color_of
 from pipelines.report.bars import Bars, bars_of
-from pipelines.report.charts import COLORS, DARK, LIGHT, chart_svg
+from pipelines.report.charts import COLORS, chart_svgs
 from pipelines.report.collect import Report, Side
 from pipelines.report.panel import Panel, panel_of
 from pipelines.report.photos import data_uri
@@ -119,7 +119,7 @@ def _totals(report: Report) -> list[tuple[str, list[int]]]:
 
 def _charts(report: Report) -> Iterator[Chart]:
     for bars in charts_of(report):
-        light, dark = (data_uri(chart_svg(bars, theme), "image/svg+xml") for theme in (LIGHT, DARK))
+        light, dark = (data_uri(svg, "image/svg+xml") for svg in chart_svgs(bars))
         yield Chart(bars=bars, light=light, dark=dark)
 
 
