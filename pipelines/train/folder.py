@@ -20,8 +20,8 @@ import msgspec
 
 from pipelines.train.runfile import RunFile, dump_run_file, read_run_file
 from xdetr_data.errors import InputError, OutputError
-from xdetr_data.manifest import MANIFEST, read_manifest
-from xdetr_data.schema import SCHEMA_VERSION
+from xdetr_data.loading.shard_set import open_shards
+from xdetr_data.manifest import MANIFEST
 from xdetr_data.storage import Folder
 
 RUN_FILE, STARTED, METRICS, EVENTS, CHECKPOINTS, MODEL, BEST = (
@@ -45,24 +45,11 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_dataset(role: str, path: str) -> Dataset:
-    """A finished dataset of this schema; raises InputError for anything else."""
+    """A finished dataset of this schema with photos; raises InputError for anything else."""
     folder = Folder(path)
     if not folder.exists():
         raise InputError(f"--{role} {path}: no such folder; give a dataset that xdetr-data has built")
-    manifest = read_manifest(folder)
-    if manifest.schema != SCHEMA_VERSION:
-        raise InputError(
-            f"--{role} {path}: has schema {manifest.schema}, this version reads {SCHEMA_VERSION}; build it again"
-        )
-    if not manifest.rows:
-        raise InputError(f"--{role} {path}: holds no photo; build it again")
-    for shard in manifest.shards:
-        for file in shard.files:
-            if folder.size(file.name) != file.bytes:
-                raise InputError(
-                    f"--{role} {folder.path(file.name)}: is missing or not as large as the manifest says "
-                    f"({file.bytes} bytes); copy or build it again"
-                )
+    manifest = open_shards(path, role).manifest
     identity = hashlib.sha256(folder.read(MANIFEST)).hexdigest()
     url = str(Path(path).resolve()) if folder.is_local else path
     return Dataset(path=url, identity=identity, photos=manifest.rows)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -135,9 +136,10 @@ def _take_steps(training: Training, request: StopRequest) -> int:
         batches = [next(micro) for _ in range(job.run.optimiser.accumulate)]
         _seed(job.run.seed, step.steps_done, training.group.rank)
         report = step(batches)
+        keys = [key for batch in batches for key in batch.keys]
         done = step.steps_done
         if done % save.log_every == 0 or training.is_done:
-            _report(training, report)
+            _report(training, report, keys)
         if training.is_done or done % job.run.evaluate.every_steps == 0:
             _evaluate(training)
         code = training.group.largest(request.code)
@@ -161,17 +163,20 @@ def _seed(seed: int, step: int, rank: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
-def _report(training: Training, report: StepReport) -> None:
-    scalars = report.scalars()
+def _report(training: Training, report: StepReport, keys: list[str]) -> None:
+    """A line for people and one for machines, which has a checksum of the first process's keys to compare runs by."""
+    tables = training.group.gather(report.scalars())
+    scalars = {name: sum(table[name] for table in tables) / len(tables) for name in tables[0]}
     if not training.group.is_first or training.metrics is None:
         return
     done, total = training.step.steps_done, training.length.total_steps
     left = training.clock.left(done, total)
     waited = training.batches.waited_seconds
     values: dict[str, Any] = {"epoch": done / training.length.steps_per_epoch, **scalars, "waited_s": waited}
+    values["keys_crc32"] = crc32(" ".join(keys).encode())
     training.metrics.add("train", done, values)
     parts = " ".join(f"{name}={scalars[name]:.3f}" for name in _shown(scalars))
-    say(f"step {done:,}/{total:,} loss={report.total:.3f} {parts} eta {duration(left)}")
+    say(f"step {done:,}/{total:,} loss={scalars['total']:.3f} {parts} eta {duration(left)}")
 
 
 def _shown(scalars: dict[str, float]) -> list[str]:
