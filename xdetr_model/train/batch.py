@@ -39,6 +39,9 @@ class SourceBatch:
                 f"source {self.source}: {len(self.keys)} keys, {self.pixel_values.shape[0]} photos and targets of "
                 f"{self.targets.is_annotated.shape[0]}; all three must be the same number, at least 1"
             )
+        boxed = self.targets.counts.photos - self.targets.counts.photos_without_boxes
+        if self.source == "weak" and boxed:
+            raise TargetError(f"source weak: {boxed} of its photos have boxes; image-caption photos have none")
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -207,6 +207,8 @@ def _check_finite(report: StepReport, micro_batches: Sequence[StepBatch]) -> Non
     if math.isfinite(report.total) and math.isfinite(report.gradient_norm):
         return
     terms = [f"{source}/{name}" for source, part in report.losses.items() for name, v in part.items() if v - v != 0]
+    if not terms and not math.isfinite(report.total):
+        terms = ["total"]
     what = f"loss {', '.join(terms)}" if terms else f"gradient (norm {report.gradient_norm}; the losses are finite)"
     keys = ", ".join(key for batch in micro_batches for key in batch.keys)
     raise NonFiniteError(
