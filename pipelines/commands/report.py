@@ -101,5 +101,5 @@ def _write_figures(found: Report, png: Path) -> list[str]:
 def _sentence(found: Report) -> str:
     photos = [f"{side.name}: {side.manifest.rows:,} photos" for side in found.sides]
     if found.shared is not None:
-        photos.append(f"{found.shared:,} photos in common" if found.shared else "no photo in common, so none side by side")
+        photos.append(f"{found.shared:,} photos in common" if found.shared else "no photo in common, none side by side")
     return ", ".join(photos)
