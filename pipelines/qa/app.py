@@ -1,8 +1,10 @@
 """The App, served on this machine until it is interrupted."""
 
+import signal
 import socket
 import sys
-from contextlib import redirect_stdout
+import time
+from contextlib import redirect_stdout, suppress
 from typing import Any
 
 from pipelines import console
@@ -12,15 +14,19 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def serve(fo: Any, dataset: Any, *, address: str, port: int) -> None:
-    """Serves the App until Ctrl-C; raises ConfigError where the address cannot be listened on."""
+    """Serves the App until Ctrl-C or SIGTERM; raises ConfigError where the address cannot be listened on."""
     check_free(address, port)
     if address not in LOOPBACK:
         console.warn(f"--address {address}: whoever reaches this port can see and change everything in FiftyOne")
     with redirect_stdout(sys.stderr):
         session = fo.launch_app(dataset, port=port, address=address, remote=True)
-    console.say(f"look at it: http://{address}:{port}/datasets/{dataset.slug}   (Ctrl-C ends the App, not the dataset)")
+    console.say(f"look at it: http://{address}:{port}/datasets/{dataset.name}   (Ctrl-C ends the App, not the dataset)")
+    # The server is a process of its own, which would outlive this one where it is told to end and does not say so.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        session.wait(-1)
+        with suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(3600)
     finally:
         session.close()
 

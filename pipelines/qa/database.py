@@ -20,7 +20,7 @@ def fiftyone() -> Any:
     """
     os.environ.setdefault("FIFTYONE_DO_NOT_TRACK", "true")
     os.environ.setdefault("FIFTYONE_DATABASE_VALIDATION", "false")  # a warning that this mongod will be too old one day
-    os.environ.setdefault("FIFTYONE_DATABASE_TIMEOUT", "10")
+    os.environ.setdefault("FIFTYONE_LOGGING_LEVEL", "ERROR")
     try:
         with redirect_stdout(sys.stderr):  # stdout is for machines
             import fiftyone as fo

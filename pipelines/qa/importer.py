@@ -56,6 +56,10 @@ def import_dataset(
     if not NAME.fullmatch(name):
         raise ConfigError(f"--name {name!r}: letters, digits, '_', '.' and '-' only, at most 100")
     manifest = read_manifest(source)
+    if manifest.config.get("metadata_only") is True:
+        raise ConfigError(
+            f"{source.url}: holds labels without photos (--metadata-only); build it with photos to see it"
+        )
     chosen = choose_keys(source, manifest, wanted=wanted, sample=sample, seed=seed)
     if not chosen:
         raise ConfigError(f"{source.url}: no photo fits --where" if wanted else f"{source.url}: holds no photo")

@@ -12,7 +12,7 @@ from xdetr_data.language.number import SINGULAR
 from xdetr_data.language.words import load_words
 from xdetr_data.manifest import Manifest
 from xdetr_data.record import GroundedImage, Phrase
-from xdetr_data.schema import from_json, to_json
+from xdetr_data.schema import from_json
 from xdetr_data.shards.reader import PHOTO_SUFFIXES, read_batches, read_records, stems
 from xdetr_data.shards.tar_stream import MAX_MEMBER_BYTES, TarDamage, iter_headers, member_key
 from xdetr_data.storage import Folder
@@ -30,11 +30,6 @@ class Chosen:
     sha256: str
     photo: bytes
     suffix: str
-
-
-def labels_sha256(record: GroundedImage) -> str:
-    """What pins the labels that a reviewer saw: sha256 of ``<key>.json``."""
-    return hashlib.sha256(to_json(record)).hexdigest()
 
 
 def choose_keys(
@@ -118,7 +113,13 @@ def _chosen(dataset: Folder, stem: str, key: str, members: dict[str, bytes]) -> 
             f"{dataset.url}: {stem}.tar holds labels without photos (--metadata-only), nothing to look at; "
             "build it with photos"
         )
-    return Chosen(record=record, stem=stem, sha256=labels_sha256(record), photo=members[suffix], suffix=suffix)
+    return Chosen(
+        record=record,
+        stem=stem,
+        sha256=hashlib.sha256(members["json"]).hexdigest(),
+        photo=members[suffix],
+        suffix=suffix,
+    )
 
 
 def trace_agreement(phrase: Phrase) -> float | None:

@@ -13,7 +13,6 @@ from xdetr_data.decisions import Decision
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import ShardEntry
 from xdetr_data.record import Rejected
-from xdetr_data.schema import to_json
 from xdetr_data.shards.reader import read_batches, read_samples
 from xdetr_data.shards.writer import (
     FileEntry,
@@ -113,14 +112,14 @@ def _samples(
         tally.note("phrases-made-by-review", review.phrases_made)
         tally.note("boxes-made-by-review", review.regions_made)
         tally.note("photos-changed-by-review", int(review.record != sample.record))
-        yield Sample(review.record, sample.photo)
+        yield Sample(review.record, sample.photo) if review.applied else sample
     for ones in decisions.values():
         rejects += [_stranger(one, "no-such-sample", "the dataset has no sample of this key") for one in ones]
 
 
 def _fitting(sample: Sample, decisions: Sequence[Decision]) -> tuple[list[Decision], list[Rejected]]:
     """Decisions about the labels that the sample holds now, and rejects of those about other ones."""
-    sha256 = hashlib.sha256(to_json(sample.record)).hexdigest()
+    sha256 = hashlib.sha256(sample.json or b"").hexdigest()
     fitting = [one for one in decisions if one.sample_sha256 == sha256]
     others = [one for one in decisions if one.sample_sha256 != sha256]
     why = "the sample's labels are not those that were reviewed"

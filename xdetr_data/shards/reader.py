@@ -76,7 +76,7 @@ def _sample(key: str, members: Sequence[Member]) -> Sample:
     except RecordError as error:
         raise RecordError(f"key {key!r}: {error}") from error
     suffix = next((suffix for suffix in PHOTO_SUFFIXES if suffix in data), None)
-    return Sample(record, None if suffix is None else _photo(record, data[suffix], suffix))
+    return Sample(record, None if suffix is None else _photo(record, data[suffix], suffix), data["json"])
 
 
 def _photo(record: GroundedImage, data: bytes, suffix: str) -> Photo:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -40,10 +40,14 @@ class ShardStats(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one sample of a tar holds; ``photo`` is None with ``--metadata-only``."""
+    """What one sample of a tar holds; ``photo`` is None with ``--metadata-only``.
+
+    ``json`` is the record as it stood in a tar that it was read from: what is copied keeps its bytes.
+    """
 
     record: GroundedImage
     photo: Photo | None
+    json: bytes | None = field(default=None, compare=False, repr=False)
 
 
 def shard_name(prefix: str, shard: int) -> str:
@@ -79,7 +83,8 @@ def write_samples(folder: Folder, stem: str, samples: Iterable[Sample]) -> tuple
         ):
             pending: list[GroundedImage] = []
             for sample in samples:
-                members: dict[str, str | bytes] = {"__key__": sample.record.key, "json": to_json(sample.record)}
+                labels = to_json(sample.record) if sample.json is None else sample.json
+                members: dict[str, str | bytes] = {"__key__": sample.record.key, "json": labels}
                 if sample.photo is not None:
                     members[sample.photo.suffix] = sample.photo.data
                 tar.write(members)
