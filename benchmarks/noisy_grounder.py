@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from xdetr_data.boxes import Box
+from xdetr_data.label_score import mention_at
 from xdetr_data.spans import Span
 from xdetr_data.toyworld.truth import read_truth
 
@@ -109,16 +110,6 @@ def _lines(path: Path) -> Iterable[Any]:
     return map(json.loads, path.read_text().splitlines())
 
 
-def mention_at(photo: TruePhoto, caption: str, spans: Sequence[Span]) -> TrueMention | None:
-    """The true mention that shares most characters with a phrase of a caption."""
-    best, most = None, 0
-    for mention in photo.captions[caption]:
-        shared = sum(max(0, min(end, mention.span[1]) - max(begin, mention.span[0])) for begin, end in spans)
-        if shared > most:
-            best, most = mention, shared
-    return best
-
-
 def pixels_digest(photo: Image.Image) -> str:
     """What tells photos apart that come without a name."""
     return hashlib.sha256(photo.convert("RGB").tobytes()).hexdigest()
@@ -155,8 +146,9 @@ class NoisyGrounder:
     def _answer(self, photo: TruePhoto, size_hw: tuple[int, int], phrase: Any, keep: int) -> Answer:
         caption = next(text for text in photo.captions if phrase.text in text)
         at = caption.index(phrase.text)
-        mention = mention_at(photo, caption, [(begin + at, end + at) for begin, end in phrase.spans])
-        true = mention.objects if mention is not None else ()
+        mentions = photo.captions[caption]
+        known = mention_at([one.span for one in mentions], [(begin + at, end + at) for begin, end in phrase.spans])
+        true = () if known is None else mentions[known].objects
         rng = np.random.default_rng([0, crc32(f"{photo.key} {phrase.text} {phrase.spans}".encode())])
         boxes, scores = self._draw(photo, true, size_hw, rng)
         order = np.argsort(-scores, kind="stable")[:keep]

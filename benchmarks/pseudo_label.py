@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.noisy_grounder import GOOD, WEAK, Noise, NoisyGrounder, TruePhoto, derived_truth, mention_at, toy_truth
+from benchmarks.noisy_grounder import GOOD, WEAK, Noise, NoisyGrounder, TruePhoto, derived_truth, toy_truth
 from pipelines.pseudo_label import recipe
 from pipelines.pseudo_label.config import LabelOptions, PseudoLabelConfig
 from pipelines.pseudo_label.ground_shard import GroundContext, make_ground_worker
@@ -30,8 +30,8 @@ from pipelines.pseudo_label.label import label_photo
 from pipelines.pseudo_label.label_shard import read_grounded
 from pipelines.pseudo_label.models import load_grounder
 from pipelines.pseudo_label.rethreshold import rethreshold
-from xdetr_data.boxes import iou_matrix_xyxy
 from xdetr_data.grounded import GroundedPhoto
+from xdetr_data.label_score import LabelScore, TrueMention, score_labels
 from xdetr_data.shards.writer import ShardStats, read_stats
 from xdetr_data.storage import Folder
 from xdetr_data.toyworld.world import write_toyworld
@@ -43,21 +43,6 @@ PATHS: dict[str, dict[str, Any]] = {
     "multi, trace filter": {"method": "multi", "trace": "filter"},
 }
 NOISES = {"good": GOOD, "weak": WEAK}
-
-
-@dataclass(slots=True)
-class Count:
-    """Label boxes on phrases that the truth knows, true boxes of the mentions, and label boxes that are right."""
-
-    labels: int = 0
-    truths: int = 0
-    right: int = 0
-
-    @property
-    def scores(self) -> tuple[float, float, float]:
-        """Precision, recall, F1."""
-        precision, recall = self.right / max(1, self.labels), self.right / max(1, self.truths)
-        return precision, recall, 2 * precision * recall / max(1e-9, precision + recall)
 
 
 def grounded_by(
@@ -75,36 +60,20 @@ def grounded_by(
         return [one for shard in range(len(manifest.shards)) for one in read_grounded(out, shard)]
 
 
-def count(trail: Sequence[GroundedPhoto], photos: Mapping[str, TruePhoto], options: Mapping[str, Any]) -> Count:
-    """Compares the labels that these options choose with the truth, at IoU 0.5, one box to one."""
+def score(trail: Sequence[GroundedPhoto], photos: Mapping[str, TruePhoto], options: Mapping[str, Any]) -> LabelScore:
+    """Compares the labels that these options choose with the truth."""
     rule = LabelOptions(**options).rule()
-    total = Count()
+    total = LabelScore()
     for grounded in trail:
         photo = photos[grounded.image.file_name]
-        total.truths += sum(len(one.objects) for mentions in photo.captions.values() for one in mentions)
+        captions = {
+            text: [TrueMention(span=one.span, boxes_xyxy=photo.boxes_xyxy[list(one.objects)]) for one in mentions]
+            for text, mentions in photo.captions.items()
+        }
         record = label_photo(grounded, rule).record
         assert record is not None
-        for query in record.queries:
-            caption = next(text for text in photo.captions if query.text in text)
-            at = caption.index(query.text)
-            for phrase in query.phrases:
-                mention = mention_at(photo, caption, [(begin + at, end + at) for begin, end in phrase.spans])
-                if mention is not None:
-                    boxes = np.array([record.regions[i].box_xyxy for i in phrase.regions])
-                    total.labels += len(boxes)
-                    total.right += _matches(boxes, photo.boxes_xyxy[list(mention.objects)])
+        total += score_labels(record, captions)
     return total
-
-
-def _matches(labels_xyxy: Any, truths_xyxy: Any) -> int:
-    """How many labels find a true box of their own, best overlap first."""
-    iou = iou_matrix_xyxy(labels_xyxy, truths_xyxy)
-    found = 0
-    while iou.size and iou.max() >= 0.5:
-        label, truth = np.unravel_index(int(iou.argmax()), iou.shape)
-        iou[label, :] = iou[:, truth] = -1
-        found += 1
-    return found
 
 
 def toy_set(scratch: Path, seed: int, photos: int) -> tuple[dict[str, TruePhoto], Path, str, str]:
@@ -128,8 +97,8 @@ def quality(scratch: Path, fixtures: Path, photos: int) -> None:
     for (name, given), (kind, noise) in itertools.product(sets.items(), NOISES.items()):
         trail = grounded_by(*given, noise)
         for path, options in PATHS.items():
-            counted = count(trail, given[0], options)
-            figures = " | ".join(f"{100 * one:.1f}" for one in counted.scores)
+            counted = score(trail, given[0], options)
+            figures = " | ".join(f"{100 * one:.1f}" for one in (counted.precision, counted.recall, counted.f1))
             print(f"| {name} | {kind} | {path} | {counted.labels:,} | {figures} |")
 
 
@@ -151,10 +120,10 @@ def tune(scratch: Path, photos: int) -> None:
         trail = grounded_by(*given, noise)
         for path, axes in GRID.items():
             tried = [PATHS[path] | dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-            results = sorted(((count(trail, given[0], one).scores[2], i) for i, one in enumerate(tried)), reverse=True)
-            print(f"{kind}, {path}: defaults {100 * count(trail, given[0], PATHS[path]).scores[2]:.1f}")
-            for score, i in results[:5]:
-                print(f"    {100 * score:.1f} {tried[i]}")
+            results = sorted(((score(trail, given[0], one).f1, i) for i, one in enumerate(tried)), reverse=True)
+            print(f"{kind}, {path}: defaults {100 * score(trail, given[0], PATHS[path]).f1:.1f}")
+            for f1, i in results[:5]:
+                print(f"    {100 * f1:.1f} {tried[i]}")
 
 
 @dataclass(slots=True)

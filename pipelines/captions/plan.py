@@ -14,7 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines import console
-from pipelines.captions.config import CaptionsConfig, input_label
+from pipelines.build import input_label
+from pipelines.captions.config import CaptionsConfig
 from pipelines.execution import Executor
 from pipelines.job import advanced
 from pipelines.partitioning import ChunkRange, chunk_range
@@ -212,12 +213,3 @@ def _photo_table(chosen: Sequence[tuple[str, str, WebPhoto]]) -> pa.Table:
             "bytes": pa.array([photo.size for _, _, photo in chosen], pa.int64()),
         }
     )
-
-
-def check_not_empty(plan: Plan) -> None:
-    """Raises InputError where no photo is left to build from."""
-    if plan.photos.num_rows == 0:
-        stages = plan.tally.rejects("photo").values()
-        reasons = ", ".join(f"{count} photos {reason}" for stage in stages for reason, count in stage.items())
-        why = f"rejected: {reasons}" if reasons else "the tars hold no photo"
-        raise InputError(f"no photo is left to build from ({why}); do --tsv and --images belong together?")

@@ -4,17 +4,16 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pipelines.build import check_not_empty, finish_build
 from pipelines.captions.config import CaptionsConfig
 from pipelines.captions.partition import PartitionContext, partition_tasks, run_partition
-from pipelines.captions.plan import Plan, check_not_empty, make_plan
+from pipelines.captions.plan import Plan, make_plan
 from pipelines.captions.shard import ShardContext, build_shard
 from pipelines.dataset import Existing, claim_output, close_output, config_hash, open_output
 from pipelines.execution import Executor, executor
-from pipelines.job import PartitionDone, add_up, identify_inputs, run_partitions, run_shards
+from pipelines.job import identify_inputs, run_partitions, run_shards
 from pipelines.sources import licence_of
-from xdetr_data.manifest import InputEntry, Manifest, ShardEntry, tool_version, write_manifest
-from xdetr_data.schema import SCHEMA_VERSION
-from xdetr_data.shards.writer import ShardStats, write_rejects
+from xdetr_data.manifest import InputEntry, Manifest
 from xdetr_data.storage import Folder
 
 RECIPE = "build captions"
@@ -58,7 +57,19 @@ def build_captions(config: CaptionsConfig, out: Folder, *, workers: int, existin
             spills=[task.spill for task in tasks],
         )
         shards = run_shards(out, config.prefix, plan.shards, digest, run, build_shard, context, title="building shards")
-    manifest = _finish(prepared, out, partitions, shards)
+    manifest = finish_build(
+        out,
+        recipe=RECIPE,
+        config=config,
+        prefix=config.prefix,
+        digest=digest,
+        inputs=prepared.inputs,
+        exclusions=[],
+        tally=plan.tally,
+        rejects=plan.rejects,
+        partitions=partitions,
+        shards=shards,
+    )
     close_output(out)
     return manifest
 
@@ -71,33 +82,14 @@ def prepare(config: CaptionsConfig, run: Executor) -> Prepared:
     """
     config.check()
     plan = make_plan(config, run)
-    check_not_empty(plan)
+    check_not_empty(
+        plan.photos.num_rows,
+        plan.tally,
+        task="build from",
+        nothing="the tars hold no photo",
+        remedy="do --tsv and --images belong together?",
+    )
     inputs = identify_inputs([("tsv", path) for path in config.tsv], run, licence_of)
     unplaced = msgspec.structs.replace(config, tsv=(), images=())
     digest = config_hash([RECIPE, unplaced, [one.label for one in plan.inputs]], inputs, plan.digest)
     return Prepared(config=config, inputs=inputs, plan=plan, digest=digest)
-
-
-def _finish(prepared: Prepared, out: Folder, partitions: list[PartitionDone], shards: list[ShardStats]) -> Manifest:
-    """Adds up the accounts, refuses to finish where they do not balance, and writes the manifest."""
-    config, plan = prepared.config, prepared.plan
-    accounting = add_up(plan.tally, [*partitions, *shards])
-    plan_rejects = write_rejects(out, "rejects/plan.parquet", plan.rejects)
-    manifest = Manifest(
-        schema=SCHEMA_VERSION,
-        recipe=RECIPE,
-        tool_version=tool_version(),
-        prefix=config.prefix,
-        split=config.split,
-        seed=config.seed,
-        config=msgspec.to_builtins(config),
-        config_hash=prepared.digest,
-        inputs=prepared.inputs,
-        exclusions=[],
-        accounting=accounting,
-        rows=sum(one.rows for one in shards),
-        shards=[ShardEntry(shard=one.shard, rows=one.rows, files=one.files) for one in shards],
-        rejects=[plan_rejects, *(one.rejects for one in partitions)],
-    )
-    write_manifest(out, manifest)
-    return manifest

@@ -14,14 +14,17 @@ def demo(
     keep: Annotated[
         Path | None, typer.Option(help="New folder for what the demo makes.", show_default="a temporary one")
     ] = None,
-    photos: Annotated[int, typer.Option(help="Size of the toy world.", min=20)] = 400,
+    photos: Annotated[int, typer.Option(help="Size of the toy world.", min=60)] = 400,
     workers: options.Workers = -1,
-    seed: options.Seed = 0,
+    seed: Annotated[
+        int, typer.Option(help="Another seed is another world; the checkpoint was trained on world 0.", min=1)
+    ] = 1,
     debug: options.Debug = False,
 ) -> int:
-    """Draw a small world of photos with annotations, build shards from it, check and show them; no downloads.
+    """Run the whole loop on a small world that is drawn on the spot: no downloads, a few minutes.
 
-    Each step prints the command that does it by hand.
+    Builds shards from annotations, labels spoken descriptions with the bundled checkpoint, scores these labels against
+    the truth, and makes a report with pictures. Each step prints the command that does it by hand.
 
     **Examples**
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from pipelines.build import BuildConfig, check_labels
 from xdetr_data.errors import ConfigError
 from xdetr_data.stages.check_boxes import CrowdPolicy
 
@@ -12,12 +13,12 @@ from xdetr_data.stages.check_boxes import CrowdPolicy
 DEFAULT_MERGE_IOU = {"coco": 0.75, "vg": 0.75, "flickr": 1.0}
 
 
-class MixedStarConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MixedStarConfig(BuildConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What decides the bytes of the output, besides the content of the inputs."""
 
     mdetr: tuple[str, ...]
     coco_instances: tuple[str, ...] = ()
-    image_roots: dict[str, str] = {}
+    image_roots: dict[str, str] = msgspec.field(default_factory=dict)
     exclude: tuple[str, ...] = ()
     split_paragraphs: bool = True
     boxes: Literal["coco", "none"] = "coco"
@@ -25,10 +26,6 @@ class MixedStarConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     merge_iou: dict[str, float] = msgspec.field(default_factory=lambda: dict(DEFAULT_MERGE_IOU))
     crowd: CrowdPolicy = "drop"
     metadata_only: bool = False
-    seed: int = 0
-    limit: int | None = None
-    shard_bytes: int = 512_000_000
-    split: str = "train"
 
     @property
     def name(self) -> str:
@@ -58,23 +55,5 @@ class MixedStarConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         ):
             if not 0 < value <= 1:
                 raise ConfigError(f"{option} {value} must be above 0 and at most 1")
-        if self.limit is not None and self.limit < 1:
-            raise ConfigError(f"--limit {self.limit} must be at least 1")
-        if self.shard_bytes < 1:
-            raise ConfigError(f"--shard-bytes {self.shard_bytes} must be positive")
-        if not 0 <= self.seed < 1 << 63:
-            raise ConfigError(f"--seed {self.seed} must be between 0 and 2**63")
-        if not self.split.isidentifier():
-            raise ConfigError(f"--split {self.split!r} must be a plain word such as train or val")
-        labels = [input_label(path) for path in (*self.mdetr, *self.coco_instances)]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise ConfigError(
-                    f"two inputs are called {label!r}, so that no label could say where it came from; rename one"
-                )
-
-
-def input_label(path: str) -> str:
-    """What the records call an input: its file name without folders and endings."""
-    name = path.rstrip("/").rsplit("/", 1)[-1]
-    return name.removesuffix(".gz").removesuffix(".json")
+        self.check_build()
+        check_labels([*self.mdetr, *self.coco_instances])

@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipelines.mixed_star.config import MixedStarConfig, input_label
+from pipelines.build import input_label
+from pipelines.mixed_star.config import MixedStarConfig
 from pipelines.partitioning import ChunkRange, chunk_range
 from xdetr_data.accounting import Tally
-from xdetr_data.errors import ConfigError, InputError
+from xdetr_data.errors import ConfigError
 from xdetr_data.photos import MAX_KEY_CHARS, is_number, list_photos, photo_id, photo_key, unsafe_file_name
 from xdetr_data.readers import coco, mdetr
 from xdetr_data.readers.exclusions import ExclusionList
@@ -302,12 +303,3 @@ def _resolve(scanned: InputPlan, codes: Codes) -> InputPlan:
         sorted_ids=scanned.sorted_ids,
         photo_of_id=renumber(scanned.photo_of_id),
     )
-
-
-def check_not_empty(plan: Plan) -> None:
-    """Raises InputError where no photo is left to build from."""
-    if plan.photos.num_rows == 0:
-        rejects = [(unit, stage) for unit in ("paragraph", "photo") for stage in plan.tally.rejects(unit).values()]
-        reasons = ", ".join(f"{count} {unit}s {reason}" for unit, stage in rejects for reason, count in stage.items())
-        why = f"rejected: {reasons}" if reasons else "the inputs hold no paragraph"
-        raise InputError(f"no photo is left to build from ({why}); check --mdetr, --exclude and --limit")

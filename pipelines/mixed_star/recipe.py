@@ -5,27 +5,21 @@ from dataclasses import dataclass
 import msgspec
 
 from pipelines import console
+from pipelines.build import check_not_empty, finish_build, ledger_entries
 from pipelines.dataset import Existing, claim_output, close_output, config_hash, open_output
 from pipelines.execution import Executor, executor
-from pipelines.job import PartitionDone, add_up, exclusion_source, identify_inputs, run_partitions, run_shards
+from pipelines.job import exclusion_source, identify_inputs, run_partitions, run_shards
 from pipelines.mixed_star.config import MixedStarConfig
 from pipelines.mixed_star.partition import PartitionContext, partition_tasks, run_partition
-from pipelines.mixed_star.plan import Plan, check_not_empty, make_plan
+from pipelines.mixed_star.plan import Plan, make_plan
 from pipelines.mixed_star.shard import ShardContext, build_shard
 from pipelines.sources import licence_of
-from xdetr_data.manifest import (
-    ExclusionEntry,
-    InputEntry,
-    Manifest,
-    ShardEntry,
-    tool_version,
-    write_manifest,
-)
+from xdetr_data.manifest import InputEntry, Manifest
 from xdetr_data.readers.exclusions import ExclusionList, read_exclusion
 from xdetr_data.readers.json_stream import input_bytes, is_compressed
-from xdetr_data.schema import SCHEMA_VERSION
-from xdetr_data.shards.writer import FileEntry, ShardStats, write_rejects
 from xdetr_data.storage import Folder
+
+RECIPE = "build-mixed-star"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +53,19 @@ def build_mixed_star(config: MixedStarConfig, out: Folder, *, workers: int, exis
             _shard_context(prepared, out, [task.spill for task in tasks]),
             title="building shards",
         )
-    manifest = _finish(prepared, out, partitions, shards)
+    manifest = finish_build(
+        out,
+        recipe=RECIPE,
+        config=config,
+        prefix=config.prefix,
+        digest=prepared.digest,
+        inputs=prepared.inputs,
+        exclusions=ledger_entries(prepared.lists, prepared.plan.ledger),
+        tally=prepared.plan.tally,
+        rejects=prepared.plan.rejects,
+        partitions=partitions,
+        shards=shards,
+    )
     close_output(out)
     return manifest
 
@@ -79,7 +85,13 @@ def prepare(config: MixedStarConfig, run: Executor) -> Prepared:
     total = 0 if any(map(is_compressed, sizes)) else sum(sizes.values())
     with console.progress("reading ids", total, is_bytes=True) as advance:
         plan = make_plan(config, lists, advance)
-    check_not_empty(plan)
+    check_not_empty(
+        plan.photos.num_rows,
+        plan.tally,
+        task="build from",
+        nothing="the inputs hold no paragraph",
+        remedy="check --mdetr, --exclude and --limit",
+    )
     inputs = identify_inputs(roles, run, licence_of)
     unplaced = msgspec.structs.replace(config, mdetr=(), coco_instances=(), image_roots={}, exclude=())
     digest = config_hash([unplaced, [one.label for one in plan.inputs]], inputs, plan.digest)
@@ -107,36 +119,3 @@ def _shard_context(prepared: Prepared, out: Folder, spills: list[str]) -> ShardC
         labels=[one.label for one in prepared.plan.inputs],
         spills=spills,
     )
-
-
-def _finish(prepared: Prepared, out: Folder, partitions: list[PartitionDone], shards: list[ShardStats]) -> Manifest:
-    """Adds up the accounts, refuses to finish where they do not balance, and writes the manifest."""
-    config, plan = prepared.config, prepared.plan
-    accounting = add_up(plan.tally, [*partitions, *shards])
-    plan_rejects: FileEntry = write_rejects(out, "rejects/plan.parquet", plan.rejects)
-    manifest = Manifest(
-        schema=SCHEMA_VERSION,
-        recipe="build-mixed-star",
-        tool_version=tool_version(),
-        prefix=config.prefix,
-        split=config.split,
-        seed=config.seed,
-        config=msgspec.to_builtins(config),
-        config_hash=prepared.digest,
-        inputs=prepared.inputs,
-        exclusions=ledger_entries(prepared),
-        accounting=accounting,
-        rows=sum(one.rows for one in shards),
-        shards=[ShardEntry(shard=one.shard, rows=one.rows, files=one.files) for one in shards],
-        rejects=[plan_rejects, *(one.rejects for one in partitions)],
-    )
-    write_manifest(out, manifest)
-    return manifest
-
-
-def ledger_entries(prepared: Prepared) -> list[ExclusionEntry]:
-    """The excluded-photo ledger of a prepared build."""
-    hits = prepared.plan.ledger.hits
-    return [
-        ExclusionEntry(path=one.path, format=one.format, ids=one.size, hits=hits[one.path]) for one in prepared.lists
-    ]

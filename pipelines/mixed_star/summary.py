@@ -4,7 +4,8 @@ from collections import Counter
 from typing import Any
 
 from pipelines import console
-from pipelines.mixed_star.recipe import Prepared, ledger_entries
+from pipelines.build import ledger_entries
+from pipelines.mixed_star.recipe import Prepared
 from pipelines.summary import say_exclusions
 
 # What one process does in a second, rounded down from docs/benchmarks.md: `make bench` for the labels, and for the
@@ -33,7 +34,7 @@ def describe_plan(prepared: Prepared, workers: int) -> dict[str, Any]:
         "label_bytes": plan.label_bytes,
         "scratch_bytes": plan.label_bytes // 3,
         "estimated_minutes": round(seconds / max(1, workers) / 60, 1),
-        "excluded": {one.path: one.hits for one in ledger_entries(prepared)},
+        "excluded": {one.path: one.hits for one in ledger_entries(prepared.lists, prepared.plan.ledger)},
         "config_hash": prepared.digest,
     }
 
@@ -47,4 +48,4 @@ def print_plan(prepared: Prepared, workers: int, *, as_json: bool) -> None:
     rows = [[name.replace("_", " "), f"{value:,}"] for name, value in plan.items() if isinstance(value, int | float)]
     rows += [[f"photos of {source}", f"{count:,}"] for source, count in plan["photos_by_source"].items()]
     console.table("plan (nothing is written)", ["", "count"], rows)
-    say_exclusions(ledger_entries(prepared))
+    say_exclusions(ledger_entries(prepared.lists, prepared.plan.ledger))

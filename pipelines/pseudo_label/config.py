@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from pipelines.build import BuildConfig
 from pipelines.pseudo_label.label import LabelRule
 from xdetr_data.errors import ConfigError
 from xdetr_data.stages.ground_phrases import Method, SelectionRule, TraceMode
@@ -49,7 +50,7 @@ class LabelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         )
 
 
-class PseudoLabelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PseudoLabelConfig(BuildConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What decides the bytes of the output, besides the content of the inputs and the checkpoint."""
 
     ckpt: str
@@ -65,10 +66,6 @@ class PseudoLabelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     device: str = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_size: int = 8
-    seed: int = 0
-    limit: int | None = None
-    shard_bytes: int = 512_000_000
-    split: str = "train"
 
     @property
     def prefix(self) -> str:
@@ -91,14 +88,7 @@ class PseudoLabelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         for option, value in (("--keep-candidates", self.keep_candidates), ("--batch-size", self.batch_size)):
             if value < 1:
                 raise ConfigError(f"{option} {value} must be at least 1")
-        if self.limit is not None and self.limit < 1:
-            raise ConfigError(f"--limit {self.limit} must be at least 1")
-        if self.shard_bytes < 1:
-            raise ConfigError(f"--shard-bytes {self.shard_bytes} must be positive")
-        if not 0 <= self.seed < 1 << 63:
-            raise ConfigError(f"--seed {self.seed} must be between 0 and 2**63")
-        if not self.split.isidentifier():
-            raise ConfigError(f"--split {self.split!r} must be a plain word such as train or val")
+        self.check_build()
 
 
 def label_digest(ground_digest: str, labels: LabelOptions) -> str:

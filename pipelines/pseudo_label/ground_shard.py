@@ -94,6 +94,7 @@ class _Photo:
     narratives: list[tuple[str, bytes]] = field(default_factory=list)
     boxes: pa.Table | None = None
     told: list[_Told] = field(default_factory=list)
+    rejects: list[Rejected] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -120,7 +121,6 @@ class GroundWorker:
         context, account, clock = self._context, _Account(), Clock()
         self._grounder.forget()
         photos = _read_shard(context, shard)
-        self._find_phrases(photos, account)
         stem = shard_name(GROUND_PREFIX, shard)
         with model_errors(context.config.ckpt):
             rows, files = _write(context.out, stem, self._ground(photos, account, clock), account)
@@ -138,8 +138,8 @@ class GroundWorker:
         write_stats(context.out, GROUND_PREFIX, stats)
         return stats
 
-    def _find_phrases(self, photos: Sequence[_Photo], account: _Account) -> None:
-        """Parses every narrative of the shard and cuts it into sentences with mentions, in one batch."""
+    def _find_phrases(self, photos: Sequence[_Photo]) -> list[list[Phrase]]:
+        """Parses the narratives of photos and cuts them into sentences with mentions, in one batch; their phrases."""
         read: list[tuple[_Photo, str, Narrative]] = []
         keys = self._context.photos["key"]
         for photo in photos:
@@ -150,7 +150,7 @@ class GroundWorker:
                     read.append((photo, where, narrative))
                     continue
                 reason = "unreadable-narrative" if isinstance(narrative, Unreadable) else "empty-caption"
-                account.reject(
+                photo.rejects.append(
                     Rejected(
                         key=keys[photo.row].as_py(),
                         unit="narrative",
@@ -163,25 +163,23 @@ class GroundWorker:
         sentences = self._nouns([narrative.caption for _, _, narrative in read])
         for (photo, where, narrative), found in zip(read, sentences, strict=True):
             photo.told.append(_Told(where, narrative, found))
+        return [
+            [
+                Phrase(sentence.text, mention.spans)
+                for told in photo.told
+                for sentence in told.sentences
+                for mention in sentence.mentions
+            ]
+            for photo in photos
+        ]
 
     def _ground(self, photos: Sequence[_Photo], account: _Account, clock: Clock) -> Iterator[GroundedPhoto]:
         config = self._context.config
         addresses = self._context.photos["address"]
-        jobs = [
-            Job(
-                row=photo.row,
-                address=addresses[photo.row].as_py(),
-                phrases=[
-                    Phrase(sentence.text, mention.spans)
-                    for told in photo.told
-                    for sentence in told.sentences
-                    for mention in sentence.mentions
-                ],
-            )
-            for photo in photos
-        ]
+        jobs = [Job(number=i, address=addresses[photo.row].as_py()) for i, photo in enumerate(photos)]
         grounded = ground(
             jobs,
+            lambda window: self._find_phrases([photos[job.number] for job in window]),
             self._grounder,
             batch_size=config.batch_size,
             keep=config.keep_candidates,
@@ -189,6 +187,8 @@ class GroundWorker:
             clock=clock,
         )
         for photo, one in zip(photos, grounded, strict=True):
+            for reject in photo.rejects:
+                account.reject(reject)
             result = self._photo(photo, one, account)
             if result is not None:
                 yield result

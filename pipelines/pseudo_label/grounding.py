@@ -1,12 +1,13 @@
-"""Photos through a grounder: read and resized ahead in threads, grounded in batches, given back in order.
+"""Photos through a grounder: read ahead and asked about in threads, grounded in batches, given back in order.
 
 The model is a value that is passed in (``xdetr_model.grounder.Grounder`` or anything that behaves like it).
 """
 
 import io
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -16,6 +17,7 @@ from xdetr_data.photos import BadPhoto, Photo, read_photo
 from xdetr_data.stages.ground_phrases import PhraseCandidates, PhraseQuery
 
 READ_AHEAD_BATCHES = 4
+WINDOWS_IN_FLIGHT = 3  # one being read, one with the model, one with the caller
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -55,11 +57,13 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A photo to ground: its row in the plan, where its file is, and its phrases."""
+    """A photo to ground: its number among the jobs, and where its file is."""
 
-    row: int
+    number: int
     address: str
-    phrases: list[Phrase]
+
+
+Ask = Callable[[Sequence[Job]], Sequence[Sequence[Phrase]]]  # the phrases of each photo of a window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,28 +85,42 @@ class Clock:
 
 
 def ground(
-    jobs: Sequence[Job], grounder: Grounder, *, batch_size: int, keep: int, threads: int, clock: Clock
+    jobs: Sequence[Job], ask: Ask, grounder: Grounder, *, batch_size: int, keep: int, threads: int, clock: Clock
 ) -> Iterator[Grounded]:
     """Grounds photos in the order of the jobs.
 
-    While one window of ``READ_AHEAD_BATCHES`` batches is with the model, threads read and resize the next. Batches
-    within a window hold photos of like shape. What is in a batch depends on the jobs alone.
+    Windows of ``READ_AHEAD_BATCHES`` batches pass through three stations that work at the same time: threads read and
+    resize photos, one thread asks for phrases, one runs the model; what is yielded is the caller's to work on while
+    the model goes on. At most ``WINDOWS_IN_FLIGHT`` windows are in memory. Batches within a window hold photos of like
+    shape. What is in a batch depends on the jobs alone.
     """
     size = batch_size * READ_AHEAD_BATCHES
-    windows = [jobs[begin : begin + size] for begin in range(0, len(jobs), size)]
-    with ThreadPoolExecutor(threads, thread_name_prefix="read-ahead") as readers:
-        ahead = [readers.submit(_prepare, job, grounder) for job in windows[0]] if windows else []
-        for number in range(len(windows)):
+    with (
+        ThreadPoolExecutor(threads, thread_name_prefix="read-ahead") as readers,
+        ThreadPoolExecutor(1, thread_name_prefix="ask") as asker,
+        ThreadPoolExecutor(1, thread_name_prefix="model") as model,
+    ):
+
+        def run(photos: Sequence["Future[_Ready]"], phrases: "Future[Sequence[Sequence[Phrase]]]") -> list[Grounded]:
             started = time.monotonic()
-            ready = [future.result() for future in ahead]
-            clock.waiting_s += time.monotonic() - started
-            follow = windows[number + 1] if number + 1 < len(windows) else []
-            ahead = [readers.submit(_prepare, job, grounder) for job in follow]
-            started = time.monotonic()
-            results = _ground_window(ready, grounder, batch_size, keep)
-            clock.grounding_s += time.monotonic() - started
+            ready = [future.result() for future in photos]
+            asked = phrases.result()
+            begun = time.monotonic()
+            results = _ground_window(ready, asked, grounder, batch_size, keep)
+            clock.waiting_s += begun - started
+            clock.grounding_s += time.monotonic() - begun
             clock.photos += len(results)
-            yield from results
+            return results
+
+        in_flight: deque[Future[list[Grounded]]] = deque()
+        for begin in range(0, len(jobs), size):
+            window = jobs[begin : begin + size]
+            photos = [readers.submit(_prepare, job, grounder) for job in window]
+            in_flight.append(model.submit(run, photos, asker.submit(ask, window)))
+            if len(in_flight) == WINDOWS_IN_FLIGHT:
+                yield from in_flight.popleft().result()
+        while in_flight:
+            yield from in_flight.popleft().result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +143,15 @@ def _prepare(job: Job, grounder: Grounder) -> _Ready:
     return _Ready(job, photo, prepared)
 
 
-def _ground_window(ready: Sequence[_Ready], grounder: Grounder, batch_size: int, keep: int) -> list[Grounded]:
+def _ground_window(
+    ready: Sequence[_Ready], phrases: Sequence[Sequence[Phrase]], grounder: Grounder, batch_size: int, keep: int
+) -> list[Grounded]:
     found: list[Sequence[PhraseCandidates]] = [[] for _ in ready]
-    able = [i for i, one in enumerate(ready) if one.prepared is not None and one.job.phrases]
+    able = [i for i, one in enumerate(ready) if one.prepared is not None and phrases[i]]
     able.sort(key=lambda i: (_shape(ready[i]), i))
     for begin in range(0, len(able), batch_size):
         batch = able[begin : begin + batch_size]
-        results = grounder.ground_prepared(
-            [ready[i].prepared for i in batch], [ready[i].job.phrases for i in batch], keep
-        )
+        results = grounder.ground_prepared([ready[i].prepared for i in batch], [phrases[i] for i in batch], keep)
         for i, candidates in zip(batch, results, strict=True):
             found[i] = candidates
     return [

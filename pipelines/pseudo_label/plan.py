@@ -5,7 +5,6 @@ a time; nothing else is interpreted before its shard.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipelines.build import check_labels
 from pipelines.execution import Executor
 from pipelines.partitioning import ChunkRange
-from pipelines.pseudo_label.scan import BoxScan, NarrativeScan, Pair, input_label, scan_boxes, scan_narratives
+from pipelines.pseudo_label.scan import BoxScan, NarrativeScan, Pair, scan_boxes, scan_narratives
 from xdetr_data.accounting import Tally
-from xdetr_data.errors import ConfigError, InputError
+from xdetr_data.errors import ConfigError
 from xdetr_data.photos import list_photos, photo_key
 from xdetr_data.readers.exclusions import ExclusionList
 from xdetr_data.record import Rejected
@@ -109,7 +109,7 @@ def make_plan(
     flickr, ade20k, openimages) are, or of all (``any``) where the narratives speak of one source. Raises InputError
     for a file of another format, ConfigError for a source without a root or two inputs of one name.
     """
-    _check_labels([*narratives, *boxes])
+    check_labels([*narratives, *boxes])
     spoken = [scan for _, scan in sorted(run(scan_narratives, None, list(enumerate(narratives))), key=_number)]
     boxed = [scan for _, scan in sorted(run(scan_boxes, None, list(enumerate(boxes))), key=_number)]
     tally, rejects = _count(spoken, boxed)
@@ -143,13 +143,6 @@ def make_plan(
         photo_bytes=photo_bytes,
         label_bytes=label_bytes,
     )
-
-
-def _check_labels(paths: Sequence[str]) -> None:
-    labels = Counter(map(input_label, paths))
-    for label, count in labels.items():
-        if count > 1:
-            raise ConfigError(f"{count} inputs are called {label!r}, so that no label could say where it came from")
 
 
 def _number(numbered: tuple[int, object]) -> int:
@@ -256,10 +249,3 @@ def _box_index(pairs: Sequence[Pair], codes: Codes) -> tuple[NDArray[np.bytes_],
                 named[identity.zfill(BOX_ID_CHARS).encode()] = code
     ids = np.array(sorted(named), dtype=np.bytes_)
     return ids, np.array([named[one] for one in sorted(named)], dtype=np.int32)
-
-
-def check_not_empty(plan: Plan) -> None:
-    """Raises InputError where no photo is left to label."""
-    if plan.photos.num_rows == 0:
-        reasons = ", ".join(f"{unit}: {plan.tally.rejects(unit)}" for unit in ("narrative", "photo"))
-        raise InputError(f"no photo is left to label ({reasons}); check --narratives, --images, --exclude and --limit")

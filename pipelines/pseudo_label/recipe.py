@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import msgspec
 
 from pipelines import console
+from pipelines.build import check_not_empty, finish_build, ledger_entries
 from pipelines.dataset import Existing, claim_output, close_output, config_hash, open_output
 from pipelines.execution import Executor, executor
-from pipelines.job import PartitionDone, add_up, exclusion_source, identify_inputs, run_partitions, run_pool, run_shards
+from pipelines.job import exclusion_source, identify_inputs, run_partitions, run_pool, run_shards
 from pipelines.pseudo_label.config import PseudoLabelConfig, label_digest
 from pipelines.pseudo_label.ground_shard import GROUND_PREFIX, GroundContext, make_ground_worker
 from pipelines.pseudo_label.grounding import LoadGrounder
@@ -20,21 +21,13 @@ from pipelines.pseudo_label.partition import (
     partition_tasks,
     run_partition,
 )
-from pipelines.pseudo_label.plan import Plan, check_not_empty, make_plan
+from pipelines.pseudo_label.plan import Plan, make_plan
 from pipelines.sources import licence_of
 from xdetr_data.errors import ConfigError
-from xdetr_data.manifest import (
-    ExclusionEntry,
-    InputEntry,
-    Manifest,
-    ShardEntry,
-    tool_version,
-    write_manifest,
-)
+from xdetr_data.manifest import InputEntry, Manifest
 from xdetr_data.readers.exclusions import ExclusionList, read_exclusion
 from xdetr_data.readers.openimages import read_class_names
-from xdetr_data.schema import SCHEMA_VERSION
-from xdetr_data.shards.writer import ShardStats, write_rejects
+from xdetr_data.shards.writer import ShardStats
 from xdetr_data.stages.noun_phrases import NounPhrases
 from xdetr_data.storage import Folder
 
@@ -110,7 +103,22 @@ def pseudo_label(
         labelled = run_shards(
             out, config.prefix, plan.shards, prepared.digest, run, label_shard, labels, title="choosing labels"
         )
-    manifest = _finish(prepared, out, partitions, grounded, labelled)
+    manifest = finish_build(
+        out,
+        recipe=RECIPE,
+        config=config,
+        prefix=config.prefix,
+        digest=prepared.digest,
+        inputs=prepared.inputs,
+        exclusions=ledger_entries(prepared.lists, plan.ledger),
+        tally=plan.tally,
+        rejects=plan.rejects,
+        partitions=partitions,
+        shards=labelled,
+        models=prepared.models,
+        trail_prefix=GROUND_PREFIX,
+        trail=grounded,
+    )
     close_output(out)
     return manifest
 
@@ -149,7 +157,13 @@ def prepare(config: PseudoLabelConfig, run: Executor, load: LoadGrounder = load_
             run=run,
         )
         advance(1)
-    check_not_empty(plan)
+    check_not_empty(
+        plan.photos.num_rows,
+        plan.tally,
+        task="label",
+        nothing="the inputs hold no narrative",
+        remedy="check --narratives, --images, --exclude and --limit",
+    )
     inputs = identify_inputs(roles, run, licence_of)
     unplaced = msgspec.structs.replace(
         config, ckpt="", narratives=(), images={}, boxes=(), class_descriptions=None, exclude=(), labels=None
@@ -174,48 +188,3 @@ def _say_speed(grounded: list[ShardStats]) -> None:
         waiting = sum((one.waiting_share or 0.0) * one.seconds for one in grounded)
         share = f"{waiting / seconds:.1%} of the time waiting for photos"
         console.say(f"grounding: {photos / seconds:.1f} photos a second and process, {share}")
-
-
-def _finish(
-    prepared: Prepared,
-    out: Folder,
-    partitions: list[PartitionDone],
-    grounded: list[ShardStats],
-    labelled: list[ShardStats],
-) -> Manifest:
-    config, plan = prepared.config, prepared.plan
-    accounting = add_up(plan.tally, [*partitions, *grounded, *labelled])
-    plan_rejects = write_rejects(out, "rejects/plan.parquet", plan.rejects)
-    manifest = Manifest(
-        schema=SCHEMA_VERSION,
-        recipe=RECIPE,
-        tool_version=tool_version(),
-        prefix=config.prefix,
-        split=config.split,
-        seed=config.seed,
-        config=msgspec.to_builtins(config) | {"models": prepared.models},
-        config_hash=prepared.digest,
-        inputs=prepared.inputs,
-        exclusions=ledger_entries(prepared),
-        accounting=accounting,
-        rows=sum(one.rows for one in labelled),
-        shards=shard_entries(labelled),
-        rejects=[plan_rejects, *(one.rejects for one in partitions)],
-        trail_prefix=GROUND_PREFIX,
-        trail=shard_entries(grounded),
-    )
-    write_manifest(out, manifest)
-    return manifest
-
-
-def shard_entries(shards: list[ShardStats]) -> list[ShardEntry]:
-    """Done-markers as the manifest's entries."""
-    return [ShardEntry(shard=one.shard, rows=one.rows, files=one.files) for one in shards]
-
-
-def ledger_entries(prepared: Prepared) -> list[ExclusionEntry]:
-    """The excluded-photo ledger of a prepared run."""
-    hits = prepared.plan.ledger.hits
-    return [
-        ExclusionEntry(path=one.path, format=one.format, ids=one.size, hits=hits[one.path]) for one in prepared.lists
-    ]

@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 
 from pipelines import console
+from pipelines.build import shard_entries
 from pipelines.dataset import Existing, check_not_itself, claim_output, close_output, copy_file, open_output
 from pipelines.execution import executor
 from pipelines.job import UNREADABLE, run_shards
 from pipelines.pseudo_label.config import LabelOptions, label_digest
 from pipelines.pseudo_label.ground_shard import GROUND_PREFIX
 from pipelines.pseudo_label.label_shard import LabelContext, label_shard
-from pipelines.pseudo_label.recipe import RECIPE, shard_entries
+from pipelines.pseudo_label.recipe import RECIPE
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest, read_manifest, write_manifest

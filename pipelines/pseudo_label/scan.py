@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.build import input_label
 from pipelines.partitioning import ChunkRange, chunk_range
 from xdetr_data.errors import InputError
 from xdetr_data.photos import MAX_KEY_CHARS, photo_id, photo_key, unsafe_file_name
@@ -44,12 +45,6 @@ class BoxScan:
     label: str
     chunks: list[ChunkRange]
     columns: list[str]
-
-
-def input_label(path: str) -> str:
-    """What the records call an input: its file name without folders and endings."""
-    name = path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".gz")
-    return name.removesuffix(".jsonl").removesuffix(".csv")
 
 
 def line_ref(label: str, line: int) -> str:

@@ -4,7 +4,8 @@ from collections import Counter
 from typing import Any
 
 from pipelines import console
-from pipelines.pseudo_label.recipe import Prepared, ledger_entries
+from pipelines.build import ledger_entries
+from pipelines.pseudo_label.recipe import Prepared
 from pipelines.summary import say_exclusions
 
 
@@ -21,7 +22,7 @@ def describe_plan(prepared: Prepared) -> dict[str, Any]:
         "photo_bytes": plan.photo_bytes,
         "label_bytes": plan.label_bytes,
         "models": prepared.models,
-        "excluded": {one.path: one.hits for one in ledger_entries(prepared)},
+        "excluded": {one.path: one.hits for one in ledger_entries(prepared.lists, prepared.plan.ledger)},
         "config_hash": prepared.digest,
     }
 
@@ -38,4 +39,4 @@ def print_plan(prepared: Prepared, *, as_json: bool) -> None:
         for stage, reasons in stages.items():
             rows += [[f"{unit}s rejected: {stage}, {reason}", f"{count:,}"] for reason, count in reasons.items()]
     console.table("plan (nothing is written)", ["", "count"], rows)
-    say_exclusions(ledger_entries(prepared))
+    say_exclusions(ledger_entries(prepared.lists, prepared.plan.ledger))

@@ -62,9 +62,9 @@ FLAGS = [
         for kind, value in {"empty": "", "folder": "../train", "dot": "a.b", "space": "a b", "dash": "a-b"}.items()
     ),
     usage("resume-and-overwrite", "--resume", "--overwrite", says="--resume and --overwrite contradict each other"),
-    usage("the-same-input-twice", f"--mdetr=FOLDER/{MDETR}", says="two inputs are called 'final_mixed_train'"),
-    usage("two-inputs-of-one-name", f"--coco-instances=FOLDER/x/{COCO}.gz", says="two inputs are called 'instances_t"),
-    usage("an-input-as-both", f"--mdetr=FOLDER/{COCO}", says="two inputs are called 'instances_train2014'"),
+    usage("the-same-input-twice", f"--mdetr=FOLDER/{MDETR}", says="2 inputs are called 'final_mixed_train'"),
+    usage("two-inputs-of-one-name", f"--coco-instances=FOLDER/x/{COCO}.gz", says="2 inputs are called 'instances_t"),
+    usage("an-input-as-both", f"--mdetr=FOLDER/{COCO}", says="2 inputs are called 'instances_train2014'"),
 ]
 
 

@@ -205,7 +205,7 @@ def test_resuming_with_other_inputs_or_options_is_refused_and_changes_nothing(
     change, args = CHANGES[what]
     change(built)
     line = the_error(build(built, "--resume", *[arg.replace("FOLDER", str(built)) for arg in args]))
-    assert "was begun with another configuration or other inputs" in line
+    assert "was begun with another configuration, other inputs or another version" in line
     assert "--overwrite" in line
     assert files_of(built / "out") == before
 

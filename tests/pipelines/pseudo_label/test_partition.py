@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipelines.partitioning
+from pipelines.build import check_not_empty
 from pipelines.execution import executor
 from pipelines.job import run_partitions
 from pipelines.pseudo_label.partition import (
@@ -22,7 +23,7 @@ from pipelines.pseudo_label.partition import (
     partition_tasks,
     run_partition,
 )
-from pipelines.pseudo_label.plan import Plan, check_not_empty, make_plan
+from pipelines.pseudo_label.plan import Plan, make_plan
 from xdetr_data.accounting import Tally, total
 from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.readers.exclusions import read_exclusion
@@ -240,8 +241,9 @@ def test_two_inputs_of_one_name_are_refused(tmp_path):
 def test_a_plan_without_photos_says_why(tmp_path):
     world = World(tmp_path)
     world.add("n.jsonl", narrative(IDS[0]))
-    with pytest.raises(InputError, match=r"no photo is left to label .*missing-photo"):
-        check_not_empty(world.plan())
+    plan = world.plan()
+    with pytest.raises(InputError, match=r"no photo is left to label .*1 photos missing-photo"):
+        check_not_empty(plan.photos.num_rows, plan.tally, task="label", nothing="none", remedy="look")
 
 
 def test_a_large_random_file_is_split_as_one_loop_would(tmp_path):
