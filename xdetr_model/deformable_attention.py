@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers.models.deformable_detr.modeling_deformable_detr import DeformableDetrMultiscaleDeformableAttention
 
+from xdetr_model.dense_sampling import sample_dense, suits
+
 
 def sample_levels(
     value_BSHD: Tensor, shapes_hw: Sequence[tuple[int, int]], xy_norm_BQHLP2: Tensor, weights_BQHLP: Tensor
@@ -19,6 +21,15 @@ def sample_levels(
     Positions are ``x, y`` in 0..1 over a level; outside it the value is 0. Sampling is done in the positions' dtype:
     a position in bfloat16 would be off by pixels, so callers keep positions in float32 whatever the values are.
     """
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling() and suits(value_BSHD, xy_norm_BQHLP2):
+        return sample_dense(value_BSHD, shapes_hw, xy_norm_BQHLP2, weights_BQHLP)
+    return sample_one_by_one(value_BSHD, shapes_hw, xy_norm_BQHLP2, weights_BQHLP)
+
+
+def sample_one_by_one(
+    value_BSHD: Tensor, shapes_hw: Sequence[tuple[int, int]], xy_norm_BQHLP2: Tensor, weights_BQHLP: Tensor
+) -> Tensor:
+    """:func:`sample_levels` by the library's ``grid_sample``, for maps of any size on any device."""
     batch, _, heads, depth = value_BSHD.shape
     queries, points = xy_norm_BQHLP2.shape[1], xy_norm_BQHLP2.shape[4]
     grid_dtype = xy_norm_BQHLP2.dtype
