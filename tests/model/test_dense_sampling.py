@@ -65,6 +65,7 @@ def test_only_training_on_small_maps_takes_the_fast_way(
     for name in ("sample_dense", "sample_one_by_one"):
         monkeypatch.setattr(deformable_attention, name, lambda *_, name=name: taken.append(name))
     side = int(positions**0.5)
+    value, xy, weights = inputs([(side, side)], 1, seed=3)
     with torch.set_grad_enabled(grad):
-        sample_levels(*[(v, [(side, side)], p, w) for v, p, w in [inputs([(side, side)], 1, seed=3)]][0])
+        sample_levels(value, [(side, side)], xy, weights)
     assert taken == ["sample_dense" if fast else "sample_one_by_one"]
