@@ -19,7 +19,7 @@ _MARGINS_INCHES = (0.46, 0.06, 0.42, 0.06)  # left, right, below, above
 _LINE_INCHES = 0.18
 _MAX_NAME = 60
 _PNG_DPI = 200
-_CROWDED = 12  # bars from which on the labels are turned
+_FEW, _CROWDED = 6, 12  # bars below which there is room left, and from which on the labels are turned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,8 @@ def _label(axes: Axes, bars: Bars, is_turned: bool) -> None:
     places = [place - 0.5 if bars.at_edges else float(place) for place in range(len(bars.ticks))]
     turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_turned else {}
     axes.set_xticks(places, bars.ticks, **turned)
-    axes.set_xlim(-0.6, len(bars.shares[0]) - 0.4)
+    room = 0.1 + max(0, _FEW - len(bars.shares[0])) / 2  # few bars are not to fill the chart
+    axes.set_xlim(-0.5 - room, len(bars.shares[0]) - 0.5 + room)
     axes.set_xlabel(bars.unit, fontsize=8, color=LIGHT.ink)
     top = max(0.01, 1.08 * max(max(shares) for shares in bars.shares))
     axes.set_ylim(0, top)
