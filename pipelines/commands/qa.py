@@ -47,14 +47,13 @@ def qa(
 
     from pipelines.qa.app import check_free, serve
     from pipelines.qa.database import fiftyone
-    from pipelines.qa.importer import import_dataset
+    from pipelines.qa.importer import check_photos, import_dataset
     from pipelines.qa.where import parse_where
-    from xdetr_data.manifest import read_manifest
     from xdetr_data.storage import Folder
 
     wanted = None if where is None else parse_where(where)
     folder = Folder(dataset)
-    read_manifest(folder)
+    check_photos(folder)
     if not no_app:
         check_free(address, port)
     fo = fiftyone()

@@ -55,11 +55,7 @@ def import_dataset(
     """
     if not NAME.fullmatch(name):
         raise ConfigError(f"--name {name!r}: letters, digits, '_', '.' and '-' only, at most 100")
-    manifest = read_manifest(source)
-    if manifest.config.get("metadata_only") is True:
-        raise ConfigError(
-            f"{source.url}: holds labels without photos (--metadata-only); build it with photos to see it"
-        )
+    manifest = check_photos(source)
     chosen = choose_keys(source, manifest, wanted=wanted, sample=sample, seed=seed)
     if not chosen:
         raise ConfigError(f"{source.url}: no photo fits --where" if wanted else f"{source.url}: holds no photo")
@@ -78,6 +74,16 @@ def import_dataset(
     save_views(fo, dataset)
     done = Imported(name=name, photos=len(dataset), removed=len(gone - decided), kept=len(gone & decided), **counts)
     return dataset, done
+
+
+def check_photos(source: Folder) -> Manifest:
+    """The manifest of a dataset that can be looked at; raises ConfigError where it has labels only."""
+    manifest = read_manifest(source)
+    if manifest.config.get("metadata_only") is True:
+        raise ConfigError(
+            f"{source.url}: holds labels without photos (--metadata-only); build it with photos to see it"
+        )
+    return manifest
 
 
 def _identity(source: Folder, manifest: Manifest) -> dict[str, Any]:
