@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-MOST_POSITIONS = 640  # more cost more than sampling does
+MOST_POSITIONS = 640  # the cost grows with positions times queries; measured at 336, toy photos have up to 504
 
 
 def suits(value_BSHD: Tensor, xy_norm_BQHLP2: Tensor) -> bool:

@@ -37,7 +37,7 @@ class StepOptions:
 
     ``clip_norm``: the gradient's norm over all parameters is cut to this, None leaves it. ``precision``: what the
     network computes in (weights, losses and optimiser stay in float32). ``average_decay`` None keeps no average.
-    ``checkpoint_activations`` recomputes layers in the backward pass: about a third more time, much less memory.
+    ``checkpoint_activations`` recomputes layers in the backward pass: about a third more time, for less memory.
     """
 
     weights: SourceWeights = field(default_factory=SourceWeights)
