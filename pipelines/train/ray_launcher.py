@@ -4,6 +4,7 @@ Every worker trains as it would under torchrun and writes to the same run folder
 resumed from is the run's own newest checkpoint, so Ray's checkpoints are not needed.
 """
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ FAILURE = "failure.txt"  # an error of the input: no restart mends it
 
 def train_on_ray(job: Job, workers: int) -> int:
     """Trains with ``workers`` processes, a GPU each unless there is none or ``--device cpu``; the exit code."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
         from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -34,7 +36,10 @@ def train_on_ray(job: Job, workers: int) -> int:
         raise ConfigError(f"--resume {out}: began with {job.began} processes; say --num-workers {job.began}")
     (out / FAILURE).unlink(missing_ok=True)
     if not ray.is_initialized():
-        ray.init()
+        if os.environ.get("RAY_ADDRESS"):
+            ray.init()
+        else:  # a cluster of its own on this machine, whatever else runs here
+            ray.init(address="local", num_cpus=max(workers, os.cpu_count() or 1), include_dashboard=False)
     has_gpus = ray.cluster_resources().get("GPU", 0) > 0
     device = "cuda" if job.device.startswith("cuda") or (job.device == "auto" and has_gpus) else "cpu"
     trainer = TorchTrainer(

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import yaml
@@ -61,13 +61,13 @@ def train_here(*flags: str | Path) -> int:
     return int(ended.value.code or 0)
 
 
-def start(*flags: str | Path, **environment: str) -> subprocess.Popen[str]:
+def start(*flags: str | Path, stderr: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
     """The command line in a process of its own, computing with one thread as this one does."""
     return subprocess.Popen(
         [sys.executable, "-m", "pipelines.train", *(str(flag) for flag in flags)],
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
-        stderr=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stderr=stderr,
         text=True,
         start_new_session=True,
     )
