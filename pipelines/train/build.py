@@ -15,7 +15,7 @@ from xdetr_model.checkpoint import check_safe_weights, checkpoint_directory, loa
 from xdetr_model.configuration import XDetrConfig
 from xdetr_model.errors import CheckpointError, one_line
 from xdetr_model.model import XDetrModel
-from xdetr_model.presets import PRESET_NAMES, preset
+from xdetr_model.presets import PRESET_NAMES, Preset, preset
 from xdetr_model.text_tower import check_tokenizer
 from xdetr_model.weights import load_by_name, load_text_encoder, read_weights, translate
 
@@ -42,14 +42,25 @@ def build(run: RunFile, *, start: bool = True) -> Built:
     return Built(model=model, tokenizer=tokenizer, image_processor=processor)
 
 
+def shape(part: ModelPart) -> XDetrModel:
+    """The model with random weights, for a plan: published weights and tokenizers are not fetched."""
+    if isinstance(part.start, FromCheckpoint):
+        return _parts(part, start=False)[0]
+    return XDetrModel(changed_config(_preset(part).config, part.config))
+
+
+def _preset(part: ModelPart) -> Preset:
+    if part.preset not in PRESET_NAMES:
+        raise ConfigError(f"model.preset {part.preset!r} is unknown; use one of {', '.join(PRESET_NAMES)}")
+    return preset(part.preset)
+
+
 def _parts(part: ModelPart, start: bool) -> tuple[XDetrModel, PreTrainedTokenizerBase]:
     if isinstance(part.start, FromCheckpoint):
         if part.preset is not None:
             raise ConfigError(f"model.preset is {part.preset!r}: a checkpoint brings its own shape, say null")
         return _from_checkpoint(part.start, part.config, start)
-    if part.preset not in PRESET_NAMES:
-        raise ConfigError(f"model.preset {part.preset!r} is unknown; use one of {', '.join(PRESET_NAMES)}")
-    chosen = preset(part.preset)
+    chosen = _preset(part)
     model = XDetrModel(changed_config(chosen.config, part.config))
     if isinstance(part.start, FromPublished):
         tokenizer = _load_tokenizer(part.start.text_encoder)

@@ -1,7 +1,8 @@
 """A run with everything known that can be wrong before the first step: run file, datasets, folder, device."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from pipelines.train.folder import Dataset, check_free, check_unchanged, open_dataset, read_begun
@@ -33,6 +34,7 @@ def new_job(run_file: str, changes: Sequence[str], sources: Mapping[str, str], o
     """A run to begin; raises ConfigError, InputError and OutputError for all that can be known before."""
     run = read_run_file(run_file, changes)
     _check_sources(run, sources)
+    _check_evaluation(sources)
     pick_device(device)
     opened = {name: open_dataset(name, path) for name, path in sources.items()}
     folder = None if out is None else Path(out)
@@ -45,8 +47,14 @@ def resumed_job(out: str, *, device: str) -> Job:
     """A run to go on with; raises InputError where there is none, or where its datasets have changed."""
     run, started = read_begun(Path(out))
     pick_device(device)
+    _check_evaluation(started.sources)
     check_unchanged(started)
     return Job(run=run, sources=started.sources, out=Path(out), device=device, began=started.processes)
+
+
+def _check_evaluation(sources: Collection[str]) -> None:
+    if "val" in sources and find_spec("pycocotools") is None:
+        raise ConfigError("--val needs the package pycocotools: pip install pycocotools, or leave --val out")
 
 
 def _check_sources(run: RunFile, sources: Mapping[str, str]) -> None:

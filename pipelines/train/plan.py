@@ -5,7 +5,7 @@ from typing import cast
 
 import torch
 
-from pipelines.train.build import build
+from pipelines.train.build import shape
 from pipelines.train.job import Job
 from pipelines.train.processes import Group
 from pipelines.train.recipe import Length, group_plans, length_of, make_batches, photos_per_step
@@ -13,6 +13,7 @@ from pipelines.train.runfile import RunFile
 from pipelines.train.say import say
 from xdetr_model.device import pick_device
 from xdetr_model.model import XDetrModel
+from xdetr_model.tokenizer import word_tokenizer
 from xdetr_model.train.batch import SourceName
 from xdetr_model.train.parameters import ParameterGroup, parameter_groups
 from xdetr_model.train.step import GroupPlan
@@ -33,16 +34,16 @@ class Memory:
 def print_plan(job: Job, *, processes: int) -> None:
     """Prints the plan to stderr; raises what :func:`train` would raise for the same reasons."""
     run = job.run
-    built = build(run, start=False)
+    model = shape(run.model)
     group = Group(rank=0, size=processes, device=pick_device("cpu"))
-    batches = make_batches(run, job.training, built.tokenizer, int(built.model.config.max_text_tokens), group)
+    batches = make_batches(run, job.training, word_tokenizer(), int(model.config.max_text_tokens), group)
     length = length_of(run, batches.steps_per_epoch)
     say(f"{run.title}: {length.total_steps:,} steps, {length.epochs:.2f} epochs of {length.steps_per_epoch:,} steps")
     for line in [
         *_source_lines(job, length, processes),
-        *_group_lines(parameter_groups(built.model), group_plans(run, processes)),
+        *_group_lines(parameter_groups(model), group_plans(run, processes)),
         *_schedule_lines(length, group_plans(run, processes)),
-        *_memory_lines(memory_estimate(run, built.model)),
+        *_memory_lines(memory_estimate(run, model)),
         f"saves every {run.save.every_steps:,} steps, evaluates every {run.evaluate.every_steps:,}"
         + ("" if "val" in job.sources else " (without --val: writes model/ only)"),
     ]:
