@@ -9,10 +9,11 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import msgspec
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -21,6 +22,7 @@ from transformers import PreTrainedTokenizerBase
 from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.order import Place, Schedule, Stream
+from xdetr_data.loading.pixels import Recolour
 from xdetr_data.loading.sample import LoadCounts, LoadedPhoto, UnreadableSample, load_sample
 from xdetr_data.loading.shard_set import Location, ShardSet, open_shards
 from xdetr_model.photos import PhotoTransform
@@ -31,7 +33,10 @@ CAPTIONS: frozenset[SourceName] = frozenset({"weak"})
 STATE_VERSION = 1
 PREFETCHED_STEPS = 2  # of each loader process
 
-Request = dict[SourceName, list[tuple[Place, Location]]]
+CHANNELS = 4  # red, green, blue and one without meaning
+
+Wanted = dict[SourceName, list[tuple[Place, Location]]]
+Request = tuple[int, Wanted]  # the slot to fill, and the samples to fill it with
 
 
 class SourceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,34 +46,44 @@ class SourceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     batch_size: int
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RawBatch:
-    """A source's batch as a loader process hands it over: ``pixels [B, H, W, 3]`` uint8, else as in SourceBatch."""
+    """A source's batch as a loader process hands it over: numpy arrays, which travel by value, and the photos' places.
+
+    ``begin``: where the first photo begins in the step's pixels; the others follow.
+    """
 
     keys: tuple[str, ...]
-    pixels: Tensor
-    mask: Tensor | None
-    targets: Targets
-
-    def pin_memory(self) -> "RawBatch":
-        """The pixels in memory that a GPU reads from directly; the DataLoader calls this."""
-        self.pixels = self.pixels.pin_memory()
-        return self
+    sizes_hw: tuple[tuple[int, int], ...]
+    recolours: tuple[Recolour | None, ...]
+    begin: int
+    targets: dict[str, Any]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RawStep:
-    """A step as a loader process hands it over; ``unreadable`` is, by source, what was wrong with which position."""
+    """A step as a loader process hands it over. ``slot``: which buffer holds the photos of all its sources behind one
+    another, each ``[H, W, 4]`` uint8. ``unreadable``: by source, what was wrong with which position."""
 
-    batches: dict[SourceName, RawBatch] = field(default_factory=dict)
-    counts: LoadCounts = field(default_factory=LoadCounts)
-    unreadable: dict[SourceName, list[UnreadableSample | None]] = field(default_factory=dict)
+    slot: int
+    batches: dict[SourceName, RawBatch]
+    counts: LoadCounts
+    unreadable: dict[SourceName, list[UnreadableSample | None]]
 
-    def pin_memory(self) -> "RawStep":
-        """The same with pinned pixels."""
-        for batch in self.batches.values():
-            batch.pin_memory()
-        return self
+    @property
+    def pixel_bytes(self) -> int:
+        """How much of the buffer is filled."""
+        return sum(h * w * CHANNELS for one in self.batches.values() for h, w in one.sizes_hw)
+
+
+def make_slots(data: DataConfig, photos: int, count: int) -> tuple[Tensor, ...]:
+    """``count`` buffers in shared memory that hold the largest step of ``photos`` photos.
+
+    They are used in turn for a whole epoch: memory that is new in every step costs as much as decoding does.
+    """
+    size = photos * max(data.shortest_px) * data.longest_px * CHANNELS
+    storages = (torch.UntypedStorage._new_shared(size) for _ in range(count))  # as torch's own default_collate does
+    return tuple(torch.empty(0, dtype=torch.uint8).set_(one, 0, (size,)) for one in storages)
 
 
 class StepLoader(Dataset[RawStep]):
@@ -80,24 +95,39 @@ class StepLoader(Dataset[RawStep]):
         data: DataConfig,
         tokenizer: PreTrainedTokenizerBase,
         max_text_tokens: int,
+        slots: Sequence[Tensor],
     ) -> None:
         self._sets = dict(sets)
+        self._slots = slots
         self._data = data
         self._tokenizer = tokenizer
         self._max_text_tokens = max_text_tokens
 
     def __getitem__(self, request: Request) -> RawStep:
         """One step. A source of which a whole row of samples is unreadable is left out of ``batches``."""
-        step = RawStep()
-        for name, wanted in request.items():
-            found = [self._load(name, place, location) for place, location in wanted]
-            photos = [photo for photo, _ in found if photo is not None]
-            step.unreadable[name] = [problem for _, problem in found]
-            lost = sum(problem is not None for _, problem in found)
-            step.counts = sum((photo.counts for photo in photos), step.counts + LoadCounts(photos_unreadable=lost))
+        slot, step = request
+        room = self._slots[slot].numpy()
+        batches: dict[SourceName, RawBatch] = {}
+        unreadable: dict[SourceName, list[UnreadableSample | None]] = {}
+        counts, begin = LoadCounts(), 0
+        for name, wanted in step.items():
+            unreadable[name] = []
+            photos: list[LoadedPhoto] = []
+            end = begin
+            for place, location in wanted:
+                photo, problem = self._load(name, place, location)
+                unreadable[name].append(problem)
+                counts += LoadCounts(photos_unreadable=int(problem is not None))
+                if photo is not None:  # into the slot at once: memory that is free again is there for the next photo
+                    pixels = room[end : end + photo.pixels.size].reshape(photo.pixels.shape)
+                    pixels[:] = photo.pixels
+                    end += pixels.size
+                    counts += photo.counts
+                    photos.append(replace(photo, pixels=pixels))
             if len(photos) == len(wanted):
-                step.batches[name] = self._collate(name, photos)
-        return step
+                batches[name] = self._collate(name, photos, begin)
+                begin = end
+        return RawStep(slot=slot, batches=batches, counts=counts, unreadable=unreadable)
 
     def _load(
         self, name: SourceName, place: Place, location: Location
@@ -121,31 +151,46 @@ class StepLoader(Dataset[RawStep]):
             return UnreadableSample(key=location.key, detail=f"{location.tar}: {error.strerror or error}")
         return load_sample(location.key, labels, photo, place.number, self._data)
 
-    def _collate(self, name: SourceName, photos: Sequence[LoadedPhoto]) -> RawBatch:
-        pixels, mask = collate_pixels(photos)
-        targets = [photo_target(photo, is_caption=name in CAPTIONS) for photo in photos]
+    def _collate(self, name: SourceName, photos: Sequence[LoadedPhoto], begin: int) -> RawBatch:
+        wanted = [photo_target(photo, is_caption=name in CAPTIONS) for photo in photos]
+        targets = collate_targets(wanted, self._tokenizer, self._max_text_tokens)
+        values = ((one.name, getattr(targets, one.name)) for one in fields(Targets))
         return RawBatch(
             keys=tuple(photo.key for photo in photos),
-            pixels=pixels,
-            mask=mask,
-            targets=collate_targets(targets, self._tokenizer, self._max_text_tokens),
+            sizes_hw=tuple(photo.pixels.shape[:2] for photo in photos),
+            recolours=tuple(photo.recolour for photo in photos),
+            begin=begin,
+            targets={name: value.numpy() if isinstance(value, Tensor) else value for name, value in values},
         )
 
 
-def collate_pixels(photos: Sequence[LoadedPhoto]) -> tuple[Tensor, Tensor | None]:
-    """Photos in the upper left corners of ``[B, H, W, 3]`` uint8, and the mask ``[B, H, W]`` or None if it is all."""
-    sizes = [photo.pixels.shape[:2] for photo in photos]
-    height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
-    pixels = torch.zeros(len(photos), height, width, 3, dtype=torch.uint8)
-    view = pixels.numpy()
-    for index, (photo, (h, w)) in enumerate(zip(photos, sizes, strict=True)):
-        view[index, :h, :w] = photo.pixels
-    if len(set(sizes)) == 1:
-        return pixels, None
-    mask = torch.zeros(len(photos), height, width, dtype=torch.bool)
-    for index, (h, w) in enumerate(sizes):
-        mask[index, :h, :w] = True
-    return pixels, mask
+def pad_photos(pixels: Tensor, raw: RawBatch, transform: PhotoTransform) -> tuple[Tensor, Tensor | None]:
+    """A batch's photos, recoloured and normalised, in the upper left corners of ``[B, 3, H, W]`` float32.
+
+    ``pixels`` are the whole step's, on the device. The mask ``[B, H, W]`` is True on the photos, None if that is all.
+    """
+    height, width = (max(side) for side in zip(*raw.sizes_hw, strict=True))
+    shape = (len(raw.sizes_hw), 3, height, width)
+    is_padded = len(set(raw.sizes_hw)) > 1
+    values = (torch.zeros if is_padded else torch.empty)(shape, device=pixels.device)
+    mask = torch.zeros(shape[0], height, width, dtype=torch.bool, device=pixels.device) if is_padded else None
+    mean, std = (torch.tensor(one, device=pixels.device)[:, None, None] for one in (transform.mean, transform.std))
+    begin = raw.begin
+    for index, ((h, w), recolour) in enumerate(zip(raw.sizes_hw, raw.recolours, strict=True)):
+        photo = pixels[begin : begin + h * w * CHANNELS].view(h, w, CHANNELS)
+        colours = photo[..., :3] if recolour is None else _recoloured(photo, recolour)
+        values[index, :, :h, :w].copy_(colours.permute(2, 0, 1)).sub_(255 * mean).div_(255 * std)
+        if mask is not None:
+            mask[index, :h, :w] = True
+        begin += h * w * CHANNELS
+    return values, mask
+
+
+def _recoloured(photo: Tensor, recolour: Recolour) -> Tensor:
+    """``[H, W, 4]`` bytes → ``[H, W, 3]`` floats, still from 0 to 255."""
+    matrix = torch.tensor(recolour, device=photo.device).view(3, 4)
+    weights = torch.cat([matrix[:, :3], torch.zeros_like(matrix[:, :1])], dim=1)  # nothing of the fourth channel
+    return (photo.float() @ weights.T).add_(matrix[:, 3]).clamp_(0, 255)
 
 
 def photo_target(photo: LoadedPhoto, *, is_caption: bool) -> PhotoTarget:
@@ -166,8 +211,10 @@ def photo_target(photo: LoadedPhoto, *, is_caption: bool) -> PhotoTarget:
 class _Requests:
     """What the loader processes are asked for, step by step; shards are walked here, once, as their turn comes."""
 
-    def __init__(self, schedule: Schedule, sets: Mapping[SourceName, ShardSet], epoch: int, first: int) -> None:
-        self._schedule, self._sets, self._epoch, self._first = schedule, sets, epoch, first
+    def __init__(
+        self, schedule: Schedule, sets: Mapping[SourceName, ShardSet], epoch: int, first: int, slots: int
+    ) -> None:
+        self._schedule, self._sets, self._epoch, self._first, self._slots = schedule, sets, epoch, first, slots
 
     def __len__(self) -> int:
         return self._schedule.steps_per_epoch - self._first
@@ -175,10 +222,11 @@ class _Requests:
     def __iter__(self) -> Iterator[Request]:
         for step in range(self._first, self._schedule.steps_per_epoch):
             places = self._schedule.step(self._epoch, step)
-            yield {
+            wanted: Wanted = {
                 name: [(place, one.locate(place.shard, place.row)) for place in places[name]]
                 for name, one in self._sets.items()
             }
+            yield step % self._slots, wanted
 
 
 class TrainBatches:
@@ -224,7 +272,9 @@ class TrainBatches:
             for name, one in self._sets.items()
         ]
         self._schedule = Schedule(main=streams[0], others=tuple(streams[1:]))
-        self._loader = StepLoader(self._sets, data, tokenizer, max_text_tokens)
+        self._tokenizer, self._max_text_tokens = tokenizer, max_text_tokens
+        self._photos = sum(stream.batch_size for stream in streams)
+        self._copies = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
         self._identity = self._identify(streams, world_size)
         self._epoch = self._step = 0
         self._in_row: dict[SourceName, int] = dict.fromkeys(self._sets, 0)
@@ -269,7 +319,8 @@ class TrainBatches:
         Raises InputError where ``max_unreadable`` samples of a source in a row are unreadable.
         """
         self._epoch, self._step = number, self._step if number == self._epoch else 0
-        steps = iter(self._open(number))
+        loader, slots = self._open(number)
+        steps = iter(loader)
         while True:
             began = time.perf_counter()
             raw = next(steps, None)
@@ -278,21 +329,28 @@ class TrainBatches:
                 break
             self._account(raw)
             self._step += 1
-            yield StepBatch(**{name: self._finish(name, one) for name, one in raw.batches.items()})
+            yield self._finish(raw, slots[raw.slot][: raw.pixel_bytes])
         self._epoch, self._step = number + 1, 0
 
-    def _open(self, number: int) -> DataLoader[RawStep]:
-        requests: Any = _Requests(self._schedule, self._sets, number, self._step)
-        workers = min(self._data.workers, len(requests))
-        return DataLoader(
-            self._loader,
+    def _open(self, number: int) -> tuple[DataLoader[RawStep], tuple[Tensor, ...]]:
+        """The loader processes of an epoch and the buffers that they fill.
+
+        A step is asked for when the one ``ahead`` steps before it is handed out, and the one before that is used up.
+        """
+        workers = min(self._data.workers, self.steps_per_epoch - self._step)
+        ahead = PREFETCHED_STEPS * workers
+        slots = make_slots(self._data, self._photos, ahead + 1)
+        requests: Any = _Requests(self._schedule, self._sets, number, self._step, len(slots))
+        loader = StepLoader(self._sets, self._data, self._tokenizer, self._max_text_tokens, slots)
+        steps = DataLoader(
+            loader,
             batch_size=None,
             sampler=requests,
             num_workers=workers,
             prefetch_factor=PREFETCHED_STEPS if workers else None,
-            pin_memory=self._device.type == "cuda",
             worker_init_fn=_start_worker,
         )
+        return steps, slots
 
     def _account(self, raw: RawStep) -> None:
         self.counts = self.counts + raw.counts
@@ -305,17 +363,34 @@ class TrainBatches:
                         f"(one of them {problem.key}: {problem.detail}); see 'xdetr-data validate {self._paths[name]}'"
                     )
 
-    def _finish(self, name: SourceName, raw: RawBatch) -> SourceBatch:
-        """Onto the device as bytes, and normalised there."""
-        mask = None if raw.mask is None else raw.mask.to(self._device, non_blocking=True)
-        pixels = raw.pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
-        return SourceBatch(
-            source=name,
-            keys=raw.keys,
-            pixel_values=self._transform.normalise(pixels, mask, torch.float32).contiguous(),
-            pixel_mask=mask,
-            targets=raw.targets.to(self._device),
-        )
+    def _finish(self, raw: RawStep, pixels: Tensor) -> StepBatch:
+        """Onto the device as bytes, in one piece, and normalised and padded there; then the slot is free again."""
+        moved = self._move(pixels)
+        batches = {}
+        for name, one in raw.batches.items():
+            values, mask = pad_photos(moved, one, self._transform)
+            targets: dict[str, Any] = {
+                key: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+                for key, value in one.targets.items()
+            }
+            batches[name] = SourceBatch(
+                source=name,
+                keys=one.keys,
+                pixel_values=values,
+                pixel_mask=mask,
+                targets=Targets(**targets).to(self._device),
+            )
+        return StepBatch(**batches)
+
+    def _move(self, pixels: Tensor) -> Tensor:
+        """The bytes on the device, copied to the end; on a GPU beside the step that it still works on."""
+        if self._copies is None:
+            return pixels.to(self._device)
+        with torch.cuda.stream(self._copies):
+            moved = pixels.to(self._device)
+        self._copies.synchronize()
+        moved.record_stream(torch.cuda.current_stream(self._device))
+        return moved
 
     def state_dict(self) -> dict[str, Any]:
         """Where the batches that were handed out end, in plain values; the same on every rank but for the counts."""

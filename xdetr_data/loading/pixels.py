@@ -1,18 +1,20 @@
-"""Pixels of a view: decoded no larger than needed, recoloured, and resampled once.
+"""Pixels of a view: decoded no larger than needed and resampled once; and how their colours are to be changed.
 
 Pixels are taken as they are stored: an EXIF rotation is not applied, because boxes are in the stored file's pixels.
 """
 
 import io
+from contextlib import suppress
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
 from xdetr_data.loading.view import View
 
 Pixels = NDArray[np.uint8]
-Recolour = tuple[float, ...]  # the 12 numbers of a matrix from (r, g, b, 1) to (r, g, b)
+Recolour = tuple[float, ...]  # the 12 numbers of a matrix from (r, g, b, 1) to (r, g, b), row by row
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 _MID_GREY = 127.5
@@ -33,10 +35,11 @@ def open_photo(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
 
 
-def render(photo: Image.Image, view: View, recolour: Recolour | None) -> Pixels:
-    """The view's pixels ``[H, W, 3]``. A JPEG that is shown at half its size or less is decoded at that size.
+def render(photo: Image.Image, view: View) -> Pixels:
+    """The view's pixels ``[H, W, 4]``: red, green, blue and a channel without meaning, as Pillow keeps them in memory.
 
-    Raises OSError or ValueError (Pillow's) for damaged bytes, and ValueError for a photo of floats.
+    A JPEG that is shown at half its size or less is decoded at that size. Raises OSError or ValueError (Pillow's) for
+    damaged bytes, and ValueError for a photo of floats.
     """
     height, width = view.out_hw
     full_hw = (photo.height, photo.width)
@@ -45,13 +48,22 @@ def render(photo: Image.Image, view: View, recolour: Recolour | None) -> Pixels:
     photo.draft(None, (max(1, int(wanted_hw[1])), max(1, int(wanted_hw[0]))))
     scale = _draft_scale(full_hw, (photo.height, photo.width))
     rgb = to_rgb(photo)
-    if recolour is not None:
-        rgb = rgb.convert("RGB", recolour)
     box = (x0 / scale, y0 / scale, min(x1 / scale, rgb.width), min(y1 / scale, rgb.height))
+    if view.is_flipped:  # here, where there are fewest pixels
+        rgb = rgb.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        box = (rgb.width - box[2], box[1], rgb.width - box[0], box[3])
     if (width, height) != rgb.size or box != (0, 0, width, height):
         rgb = rgb.resize((width, height), Image.Resampling.BILINEAR, box=box)
-    pixels = np.asarray(rgb)
-    return pixels[:, ::-1] if view.is_flipped else pixels
+    return _in_memory(rgb).reshape(height, width, 4)
+
+
+def _in_memory(rgb: Image.Image) -> Pixels:
+    """The bytes of an RGB image, without a copy where Pillow (from 11.2 on) can lend them."""
+    if hasattr(rgb, "__arrow_c_array__"):
+        with suppress(ValueError):  # a photo of more than 4 million pixels lies in several pieces
+            lent: Pixels = pa.array(rgb).flatten().to_numpy(zero_copy_only=True)
+            return lent
+    return np.frombuffer(rgb.tobytes("raw", "RGBX"), dtype=np.uint8)
 
 
 def _draft_scale(full_hw: tuple[int, int], drafted_hw: tuple[int, int]) -> int:

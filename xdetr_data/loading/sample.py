@@ -56,10 +56,14 @@ class LoadCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPhoto:
-    """``pixels [H, W, 3]``, ``boxes_xyxy_norm [R, 4]`` in units of what the pixels show, and the chosen queries."""
+    """``boxes_xyxy_norm [R, 4]`` are in units of what the pixels show.
+
+    ``pixels [H, W, 4]`` as ``render`` gives them; whoever turns them into floats applies ``recolour`` in the same go.
+    """
 
     key: str
     pixels: Pixels
+    recolour: Recolour | None
     boxes_xyxy_norm: Boxes
     queries: tuple[LoadedQuery, ...]
     counts: LoadCounts
@@ -116,7 +120,7 @@ def _augment(
     safe = [record.regions[index].box_xyxy for index in usable if index in named]
     view = draw_view(rng, size_hw, safe, config, may_flip=may_flip)
     recolour = draw_recolour(rng, config.jitter)
-    pixels = _pixels(data, size_hw, view, recolour)
+    pixels = _pixels(data, size_hw, view)
     if isinstance(pixels, str):
         return UnreadableSample(key=record.key, detail=pixels)
     seen = see([record.regions[index].box_xyxy for index in usable], view)
@@ -134,16 +138,18 @@ def _augment(
         phrases_without_region=phrases - sum(len(query.phrases) for query in loaded),
     )
     boxes = seen.boxes_xyxy_norm[is_kept]
-    return LoadedPhoto(key=record.key, pixels=pixels, boxes_xyxy_norm=boxes, queries=loaded, counts=counts)
+    return LoadedPhoto(
+        key=record.key, pixels=pixels, recolour=recolour, boxes_xyxy_norm=boxes, queries=loaded, counts=counts
+    )
 
 
-def _pixels(data: bytes, size_hw: tuple[int, int], view: View, recolour: Recolour | None) -> Pixels | str:
+def _pixels(data: bytes, size_hw: tuple[int, int], view: View) -> Pixels | str:
     """Pixels of the view, or why the photo has none."""
     try:
         photo = open_photo(data)
         if (photo.height, photo.width) != size_hw:
             return f"the photo is {photo.width}x{photo.height} pixels, its labels are for {size_hw[1]}x{size_hw[0]}"
-        return render(photo, view, recolour)
+        return render(photo, view)
     except Exception as error:  # on damaged bytes Pillow raises almost anything
         return f"{type(error).__name__}: {error}"
 

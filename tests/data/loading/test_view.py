@@ -30,8 +30,8 @@ def test_a_painted_rectangle_is_found_in_the_pixels_where_its_box_says(
     size_hw, box = case
     config = DataConfig(shortest_px=(16, 40, 75), longest_px=110, crop=0.8, flip=0.5)
     view = draw_view(np.random.default_rng(seed), size_hw, [box], config, may_flip=True)
-    pixels = render(open_photo(paint(size_hw, box, file_format)), view, None)
-    assert pixels.shape == (*view.out_hw, 3)
+    pixels = render(open_photo(paint(size_hw, box, file_format)), view)
+    assert pixels.shape == (*view.out_hw, 4)
     height, width = view.out_hw
     told = see([box], view).boxes_xyxy_norm[0] * [width, height, width, height]
     scale = max(width / (view.crop_xyxy[2] - view.crop_xyxy[0]), height / (view.crop_xyxy[3] - view.crop_xyxy[1]))
@@ -44,7 +44,7 @@ def test_a_flip_mirrors_pixels_and_boxes() -> None:
     view = View(crop_xyxy=(0.0, 0.0, 60.0, 40.0), out_hw=(40, 60), is_flipped=True)
     box = (6.0, 4.0, 20.0, 30.0)
     assert see([box], view).boxes_xyxy_norm[0] * [60, 40, 60, 40] == pytest.approx([40, 4, 54, 30])
-    assert red_box(render(open_photo(paint((40, 60), box)), view, None)) == (40, 4, 54, 30)
+    assert red_box(render(open_photo(paint((40, 60), box)), view)) == (40, 4, 54, 30)
 
 
 @given(case=painted_boxes(), seed=st.integers(0, 1 << 30))

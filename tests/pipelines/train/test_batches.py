@@ -14,7 +14,7 @@ from PIL import Image
 from transformers import PreTrainedTokenizerBase
 from transformers.image_transforms import get_size_with_aspect_ratio
 
-from pipelines.train.batches import SourceConfig, TrainBatches
+from pipelines.train.batches import RawBatch, SourceConfig, TrainBatches, pad_photos
 from tests.data.loading.painted import PREFIX, painted_set, query, red_box, sample, write_set
 from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.loading import pixels as data_pixels
@@ -171,6 +171,19 @@ def test_photos_are_sized_and_normalised_as_those_that_the_model_sees_later(
     batch = transform.batch([prepared])
     wanted = transform.normalise(batch.pixels, batch.mask, torch.float32)
     assert torch.allclose(step.full.pixel_values[:1], wanted, atol=1e-6)
+
+
+def test_recolouring_is_that_of_pillow_up_to_rounding() -> None:
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (9, 7, 3), dtype=np.uint8))
+    recolour = data_pixels.draw_recolour(np.random.default_rng(1), 0.4)
+    assert recolour is not None
+    raw = RawBatch(keys=("a",), sizes_hw=((9, 7),), recolours=(recolour,), begin=4, targets={})
+    lent = torch.from_numpy(np.frombuffer(b"skip" + photo.tobytes("raw", "RGBX"), dtype=np.uint8).copy())
+    transform = PhotoTransform(shortest_px=1, longest_px=1, mean=(0, 0, 0), std=(1 / 255,) * 3)
+    values, mask = pad_photos(lent, raw, transform)
+    assert mask is None
+    wanted = np.asarray(photo.convert("RGB", recolour)).transpose(2, 0, 1)
+    assert np.abs(values[0].numpy() - wanted).max() <= 1.0
 
 
 @pytest.mark.parametrize("size_hw", [(480, 640), (333, 500), (640, 213), (17, 2000), (100, 100), (801, 799)])
