@@ -39,7 +39,7 @@ def train_toy(
     steps: int,
     batch: int = 16,
     rate: float = 1e-3,
-    text_share: float = 0.5,
+    text_share: float = 1.0,
     log: int = 0,
 ) -> float:
     """Train in place; the seconds it took."""
@@ -50,9 +50,9 @@ def train_toy(
         share = 0.1 if "sampling_offsets" in name else text_share if name.startswith("text_encoder") else 1.0
         groups.setdefault(share, []).append(parameter)
     optimiser = torch.optim.AdamW([{"params": g, "lr": rate * share} for share, g in groups.items()], weight_decay=1e-4)
-    warm, cool = max(1, steps // 20), max(1, steps // 5)
+    warm = max(1, steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min(1.0, (step + 1) / warm, max(0.01, (steps - step) / cool))
+        optimiser, lambda step: min(1.0, (step + 1) / warm, max(0.01, (steps - step) / (steps - warm)))
     )
     model.train()
     begin = time.perf_counter()
