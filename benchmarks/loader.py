@@ -11,6 +11,7 @@ second form runs loader processes beside a step that only sleeps, and tells what
 
 import argparse
 import io
+import os
 import random
 import statistics
 import tempfile
@@ -204,6 +205,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # both as in a loader process
     tokenizer = word_tokenizer()
     with tempfile.TemporaryDirectory() as folder:
         photos = read_photos(args.photos, args.samples)
