@@ -162,7 +162,7 @@ def _fill(
                 stale.add(key)
         _remove(dataset, stale)
         if samples:
-            dataset.add_samples(samples, progress=False, dynamic=False)
+            dataset.add_samples(samples, progress=False, expand_schema=False, validate=False)
         advance(len(batch))
     return counts
 
