@@ -79,9 +79,10 @@ class _Sample(torch.autograd.Function):
         weights = weights_BQHLP.transpose(1, 2).contiguous()
         across, down = _axis(x, width), _axis(y, height)
         rows = [(down.low * width).add_(start), (down.high * width).add_(start)]
-        # a cell's number is a whole number below 2^24, exact in float32
+        # a cell's number is a whole number below 2^24, exact in float32; where a place is NaN, so is its share, and any
+        # cell will do: the network's result is then NaN, which the losses report with the photos' keys
         cells = [
-            (row + column).long().view(batch * heads, queries, -1)
+            (row + column).nan_to_num_(0.0).long().view(batch * heads, queries, -1)
             for row in rows
             for column in (across.low, across.high)
         ]

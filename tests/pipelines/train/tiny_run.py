@@ -25,7 +25,7 @@ DETECTOR = {
     "two_stage_num_proposals": 8,
     "dropout": 0.1,  # so that chance plays a part that a resumed run must repeat
 }
-TEXT = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+TEXT = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 32}
 
 
 def write_run_file(folder: Path, **changes: Any) -> Path:
