@@ -1,4 +1,4 @@
-"""The demo: the whole loop on a world that the project draws itself; each step says the command that does it by hand."""
+"""The demo: the whole loop on a world that the project draws itself; each step says its command."""
 
 import shlex
 from collections.abc import Sequence
