@@ -21,6 +21,7 @@ from xdetr_model.evaluate.driver import Evaluation, evaluate
 from xdetr_model.photos import PhotoTransform
 
 SPLITS = ("val", "test")
+FILES = ("mdetr/",)
 
 
 def measure(ckpt: str, world: Path, splits: Sequence[str], files: Sequence[str], limit: int | None) -> Evaluation:
@@ -52,12 +53,14 @@ def main() -> None:
     parser.add_argument("--ckpt", required=True, help="checkpoint directory: RUN/model or RUN/best")
     parser.add_argument("--world", type=Path, required=True, help="a toy world of another seed")
     parser.add_argument("--split", action="append", help=f"repeatable (default: {' '.join(SPLITS)})")
-    parser.add_argument("--texts", action="append", help="beginning of the files whose texts count (default: mdetr/)")
+    parser.add_argument(
+        "--texts", action="append", help=f"beginning of the files whose texts count (default: {' '.join(FILES)})"
+    )
     parser.add_argument("--limit", type=int, help="only the first N photos of each")
     parser.add_argument("--json", action="store_true", help="print JSON")
     flags = parser.parse_args()
     began = time.perf_counter()
-    found = measure(flags.ckpt, flags.world, flags.split or SPLITS, flags.texts or ["mdetr/"], flags.limit)
+    found = measure(flags.ckpt, flags.world, flags.split or SPLITS, flags.texts or FILES, flags.limit)
     print(msgspec.json.encode(found.scalars()).decode() if flags.json else table(found))
     if not flags.json:
         print(f"\n{time.perf_counter() - began:.0f} s")

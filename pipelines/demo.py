@@ -31,9 +31,12 @@ def run_demo(folder: Path, *, photos: int, workers: int, seed: int) -> None:
     world, mixed, locnar = folder / "world", folder / "mixed-star", folder / "locnar"
     common = ["--workers", str(workers), "--seed", str(seed)]
     _step("draw a toy world in the formats of the real files", _draw(world, photos, common))
-    _step("build mixed* + boxes, without the benchmarks' photos", _build(world, mixed, common))
+    _step("build mixed* + boxes, without the benchmarks' photos", mixed_star_arguments(world, mixed, common))
     _step("check everything that a training run relies on", ["validate", str(mixed), "--workers", str(workers)])
-    _step("label the narratives' noun phrases with the bundled checkpoint", _label(world, locnar, common))
+    _step(
+        "label the narratives' noun phrases with the bundled checkpoint",
+        locnar_arguments(world, locnar, str(CHECKPOINT), common),
+    )
     labelled = {"paper": locnar}
     for name, options in _RETHRESHOLDED.items():
         out = folder / f"locnar-{name.replace(' + ', '-')}"
@@ -100,7 +103,8 @@ def _draw(world: Path, photos: int, common: Sequence[str]) -> list[str]:
     return ["toyworld", "--photos", str(photos), *common, "--out", str(world)]
 
 
-def _build(world: Path, out: Path, common: Sequence[str]) -> list[str]:
+def mixed_star_arguments(world: Path, out: Path, common: Sequence[str]) -> list[str]:
+    """``build-mixed-star`` from a toy world, without the benchmarks' photos."""
     roots = [f"{source}={world}/photos/{source}" for source in ("coco", "vg", "flickr")]
     exclude = ("lvis/lvis_v1_val.json", "refcoco/refcoco/refs(unc).p", "flickr30k_entities/test.txt")
     return [
@@ -115,9 +119,10 @@ def _build(world: Path, out: Path, common: Sequence[str]) -> list[str]:
     ]
 
 
-def _label(world: Path, out: Path, common: Sequence[str]) -> list[str]:
+def locnar_arguments(world: Path, out: Path, checkpoint: str, common: Sequence[str]) -> list[str]:
+    """``pseudo-label locnar`` from a toy world, without the benchmarks' photos."""
     return [
-        *("pseudo-label", "locnar", "--ckpt", str(CHECKPOINT)),
+        *("pseudo-label", "locnar", "--ckpt", checkpoint),
         *("--narratives", f"{world}/locnar/*train*.jsonl"),
         *(flag for source in NARRATED for flag in ("--images", f"{source}={world}/photos/{source}")),
         *("--boxes", f"{world}/openimages/*train*bbox.csv", "--exclude", f"{world}/lvis/lvis_v1_val.json"),
