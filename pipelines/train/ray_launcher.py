@@ -18,10 +18,20 @@ from xdetr_model.errors import XdetrModelError
 MOST_RESTARTS = 10
 FAILURE = "failure.txt"  # an error of the input: no restart mends it
 
+# Ray's own settings, unless the environment has others: a busy machine takes minutes to start a node and its workers,
+# and on a cluster without Ray's dashboard a helper of Ray Train says every second that it cannot ask it.
+RAY_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_raylet_start_wait_time_s": "300",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "Failed to query Ray Train Controller actor state",
+}
+
 
 def train_on_ray(job: Job, workers: int) -> int:
     """Trains with ``workers`` processes, a GPU each unless there is none or ``--device cpu``; the exit code."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in RAY_SETTINGS.items():
+        os.environ.setdefault(name, value)  # before ray is imported, which reads some of them then
     try:
         import ray
         from ray.train import FailureConfig, RunConfig, ScalingConfig
