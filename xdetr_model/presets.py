@@ -63,20 +63,21 @@ _FROM_SCRATCH: dict[str, Any] = {
 
 
 def _toy() -> Preset:
+    """Small objects want fine maps (strides 4, 8, 16), which are cheap without encoder layers."""
     tokenizer = word_tokenizer()
     width = 128
     backbone = {
         "model_type": "resnet",
         "embedding_size": 32,
-        "hidden_sizes": [32, 64, 96, 128],
+        "hidden_sizes": [32, 64, 128, 128],
         "depths": [1, 1, 1, 1],
         "layer_type": "basic",
-        "out_features": ["stage2", "stage3", "stage4"],
+        "out_features": ["stage1", "stage2", "stage3"],
     }
     detector = {
         "backbone_config": backbone,
         "d_model": width,
-        "encoder_layers": 1,
+        "encoder_layers": 0,
         "decoder_layers": 3,
         "encoder_n_points": 2,
         "encoder_ffn_dim": 256,
