@@ -3,7 +3,7 @@
 import os
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,28 @@ INFO = "xdetr"  # what a dataset of ours notes about itself in ``dataset.info``
 LAYOUT = 1  # of the fields; raise it where they change
 AT_A_TIME = 100
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """What photos are imported into: the dataset, what is there (sha256 of the labels by key), and where photos lie.
+
+    ``anew`` are keys whose labels are imported again though they did not change.
+    """
+
+    fo: Any
+    dataset: Any
+    split: str
+    folder: Path
+    present: dict[str, str]
+    anew: set[str]
+
+    def state(self, one: Chosen) -> str:
+        """Whether the photo is to be ``added``, ``refreshed``, or left as it is: ``unchanged``."""
+        before = self.present.get(one.record.key)
+        if before is None:
+            return "added"
+        return "unchanged" if before == one.sha256 and one.record.key not in self.anew else "refreshed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +83,22 @@ def import_dataset(
         raise ConfigError(f"{source.url}: no photo fits --where" if wanted else f"{source.url}: holds no photo")
     dataset = _open(fo, name, source, manifest, discard_review=discard_review)
     present = dict(zip(*dataset.values(["key", "labels_sha256"]), strict=True))
-    decided = set() if discard_review else decided_keys(dataset)
+    reviewed = decided_keys(dataset)
+    decided = set() if discard_review else reviewed
     _check_decided(source, chosen, present, decided, name)
-    folder = Path(fo.config.default_dataset_dir) / "xdetr" / name
+    target = _Target(
+        fo=fo,
+        dataset=dataset,
+        split=manifest.split,
+        folder=Path(fo.config.default_dataset_dir) / "xdetr" / name,
+        present=present,
+        anew=reviewed - decided,
+    )
     keys = {key for many in chosen.values() for key in many}
     gone = present.keys() - keys
     _remove(dataset, gone - decided)
     with console.progress("importing photos", len(keys)) as advance:
-        counts = _fill(fo, dataset, source, manifest, chosen, present, folder, discard_review, advance)
+        counts = _fill(target, read_chosen(source, chosen), advance)
     dataset.info = {INFO: _identity(source, manifest)}
     dataset.save()
     save_views(fo, dataset)
@@ -132,37 +162,21 @@ def _check_decided(
         raise ConfigError(_loss(name, lost, "their labels are other ones now"))
 
 
-def _fill(
-    fo: Any,
-    dataset: Any,
-    source: Folder,
-    manifest: Manifest,
-    chosen: dict[str, list[str]],
-    present: dict[str, str],
-    folder: Path,
-    discard_review: bool,
-    advance: Callable[[int], None],
-) -> dict[str, int]:
+def _fill(target: _Target, stream: Iterator[Chosen], advance: Callable[[int], None]) -> dict[str, int]:
     counts = {"added": 0, "refreshed": 0, "unchanged": 0}
-    anew = decided_keys(dataset) if discard_review else set()
-    stream = read_chosen(source, chosen)
     while batch := list(islice(stream, AT_A_TIME)):
         samples, stale = [], set()
         for one in batch:
-            key = one.record.key
-            before = present.get(key)
-            state = (
-                "added" if before is None else "unchanged" if before == one.sha256 and key not in anew else "refreshed"
-            )
+            state = target.state(one)
             counts[state] += 1
-            photo = _write_photo(folder, one)
+            photo = _write_photo(target.folder, one)
             if state != "unchanged":
-                samples.append(make_sample(fo, one, photo, manifest.split))
+                samples.append(make_sample(target.fo, one, photo, target.split))
             if state == "refreshed":
-                stale.add(key)
-        _remove(dataset, stale)
+                stale.add(one.record.key)
+        _remove(target.dataset, stale)
         if samples:
-            dataset.add_samples(samples, progress=False, expand_schema=False, validate=False)
+            target.dataset.add_samples(samples, progress=False, expand_schema=False, validate=False)
         advance(len(batch))
     return counts
 

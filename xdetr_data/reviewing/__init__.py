@@ -1,0 +1,1 @@
+"""Parts of ``stages.apply_review``: decisions that stand, phrases and regions after them."""
