@@ -106,7 +106,9 @@ class XDetrTrunk(_XavierInit, DeformableDetrPreTrainedModel):  # type: ignore[mi
         )
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
-        self.level_embed = nn.Parameter(torch.empty(config.num_feature_levels, width))
+        # only encoder layers look at positions
+        is_used = int(config.encoder_layers) > 0
+        self.level_embed = nn.Parameter(torch.empty(config.num_feature_levels, width), requires_grad=is_used)
         self.image_query = nn.Embedding(1, 2 * width)
         if config.two_stage:
             self.enc_output = nn.Linear(width, width)
@@ -120,14 +122,16 @@ class XDetrTrunk(_XavierInit, DeformableDetrPreTrainedModel):  # type: ignore[mi
         self.post_init()
 
     def freeze_stages(self, count: int) -> None:
-        """Freeze the stem and the first ``count - 1`` stages; train the rest.
+        """Freeze the stem and the first ``count - 1`` stages, and those behind the last feature map, which no loss
+        reaches (DDP waits for the gradient of whatever is trained); train the rest.
 
         The library means to do this by name but looks for ``stage.1`` where its own ResNet says ``stages.1``, and so
         freezes the whole backbone.
         """
         backbone = self.backbone.model
+        last = max(backbone.stage_names.index(name) for name in backbone.out_features)
         for index, part in enumerate([backbone.embedder, *backbone.encoder.stages]):
-            part.requires_grad_(index >= count)
+            part.requires_grad_(count <= index <= last)
 
     def forward(
         self, pixels_BCHW: Tensor, mask_BHW: Tensor | None, class_embed: nn.ModuleList, bbox_embed: nn.ModuleList
