@@ -18,8 +18,16 @@ def serve(fo: Any, dataset: Any, *, address: str, port: int) -> None:
     check_free(address, port)
     if address not in LOOPBACK:
         console.warn(f"--address {address}: whoever reaches this port can see and change everything in FiftyOne")
-    with redirect_stdout(sys.stderr):
-        session = fo.launch_app(dataset, port=port, address=address, remote=True)
+    from fiftyone.core.service import ServiceListenTimeout
+
+    try:
+        with redirect_stdout(sys.stderr):
+            session = fo.launch_app(dataset, port=port, address=address, remote=True)
+    except ServiceListenTimeout as error:
+        raise ConfigError(
+            f"FiftyOne's App did not start in time ({error}); the dataset {dataset.name!r} is filled: "
+            "say the command again when the machine is less busy"
+        ) from error
     console.say(f"look at it: http://{address}:{port}/datasets/{dataset.name}   (Ctrl-C ends the App, not the dataset)")
     # The server is a process of its own, which would outlive this one where it is told to end and does not say so.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

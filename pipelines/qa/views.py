@@ -25,9 +25,12 @@ def save_views(fo: Any, dataset: Any) -> None:
     small = _quantile(dataset, f"{PHRASES}.detections.area", EXTREME)
     large = _quantile(dataset, f"{PHRASES}.detections.area", 1 - EXTREME)
     many = (field("says_one") == True) & (field("boxes") > 1)  # noqa: E712  an expression of the database
+    # To the database, what has no value is less than every number.
+    unsure = field("confidence").is_number() & (field("confidence") <= low)
+    apart = field("agreement").is_number() & (field("agreement") < LEAST_AGREEMENT)
     labels = [
-        (LOW_CONFIDENCE, field("confidence") <= low, f"the tenth of the labels with a score of at most {low:.4g}"),
-        (TRACE_DISAGREES, field("agreement") < LEAST_AGREEMENT, f"agreement with the mouse below {LEAST_AGREEMENT}"),
+        (LOW_CONFIDENCE, unsure, f"the tenth of the labels with a score of at most {low:.4g}"),
+        (TRACE_DISAGREES, apart, f"agreement with the mouse below {LEAST_AGREEMENT}"),
         (MANY_BOXES, many, "the words say one object, but several boxes are labelled"),
         (LARGEST, field("area") >= large, f"at least {large:.2%} of the photo: the largest hundredth"),
         (SMALLEST, field("area") <= small, f"at most {small:.2%} of the photo: the smallest hundredth"),
