@@ -13,6 +13,8 @@ from pipelines.train.command import parser
 from pipelines.train.saved import load_newest, saved_paths
 from tests.pipelines.train.tiny_run import ROOT, lines, start, train_here, write_run_file, write_sets
 
+PATIENCE_S = 900  # for what takes a minute on a machine that has nothing else to do
+
 # What a bare GPU node lacks; it has torch, transformers, Pillow, numpy, scipy, pyarrow, msgspec, webdataset.
 NOT_ON_A_BARE_NODE = (
     *("ray", "spacy", "fiftyone", "typer", "rich", "pydantic", "pandas", "matplotlib", "pycocotools"),
@@ -58,15 +60,15 @@ def test_help_answers_within_a_second_and_has_examples(flags: list[str]) -> None
 
 
 def torchrun(*flags: str | Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]  # any free port
     return subprocess.run(
-        [*command, "--standalone", "-m", "pipelines.train", *(str(flag) for flag in flags)],
+        [*command, "-m", "pipelines.train", *(str(flag) for flag in flags)],
         cwd=ROOT,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=PATIENCE_S,
     )
 
 
@@ -93,31 +95,37 @@ def test_two_processes_take_the_same_steps_and_resume_together(
     assert "began with 2 processes and 1 are here" in capsys.readouterr().err
 
 
+def ray_workers(driver: int) -> list[psutil.Process]:
+    """The processes that train: Ray names a process after the actor class in it."""
+    below = psutil.Process(driver).children(recursive=True)
+    return [one for one in below if "RayTrainWorker" in " ".join([one.name(), *one.cmdline()])]
+
+
 @pytest.mark.slow
-def test_a_worker_killed_under_ray_comes_back_and_the_run_ends_with_the_same_steps(tmp_path: Path) -> None:
+def test_a_worker_killed_under_ray_comes_back_and_the_run_ends_with_the_same_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # Ray would let its workers wait for whatever else runs
     run, sets = tmp_path / "run", write_sets(tmp_path)
     file = write_run_file(tmp_path, schedule__length=40, data__workers=0)
     flags = ("--launcher", "ray", "--num-workers", "2", "--device", "cpu", "--run", file, *sets, "--out", run)
-    log = (tmp_path / "log").open("w+")
-    process = start(*flags, stderr=log)
-    limit = time.monotonic() + 240
+    log = tmp_path / "log"
+    with log.open("w") as stderr:
+        process = start(*flags, stderr=stderr)
+    limit = time.monotonic() + PATIENCE_S
     while len(lines(run)) < 5:
-        assert process.poll() is None, (tmp_path / "log").read_text()
-        assert time.monotonic() < limit
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < limit, log.read_text()
         time.sleep(0.05)
-    workers = [one for one in psutil.Process(process.pid).children(recursive=True) if "RayTrainWorker" in one.name()]
-    workers = workers or [
-        one
-        for one in psutil.Process(process.pid).children(recursive=True)
-        if "RayTrainWorker" in " ".join(one.cmdline())
-    ]
-    assert len(workers) == 2
+    workers = ray_workers(process.pid)
+    assert len(workers) == 2, [one.cmdline() for one in psutil.Process(process.pid).children(recursive=True)]
     workers[-1].kill()
     reached = len(lines(run))
-    assert process.wait(timeout=240) == 0, (tmp_path / "log").read_text()
+    assert process.wait(timeout=PATIENCE_S) == 0, log.read_text()
     assert reached < 40, "killed too late to show anything"
     assert [line["step"] for line in lines(run)] == list(range(1, 41))
     state = load_newest(run)
     assert state is not None
     assert state["step"] == 40
-    assert "resuming after" in (tmp_path / "log").read_text()
+    assert "resuming after" in log.read_text()
+    assert "Failed to query" not in log.read_text()

@@ -63,7 +63,7 @@ def test_the_model_is_the_average_of_the_weights(whole: Path) -> None:
 
 
 def wait_for_step(run: Path, step: int, process: object) -> None:
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + 600
     while len(lines(run)) < step:
         assert process.poll() is None, process.stderr.read()  # type: ignore[attr-defined]
         assert time.monotonic() < limit
@@ -97,7 +97,7 @@ def test_asked_to_stop_a_run_saves_its_step_and_goes_on_from_there(
     process = start("--run", write_run_file(tmp_path, save__every_steps=1000), *sets, "--out", run)
     wait_for_step(run, 2, process)
     os.killpg(process.pid, number)  # to the loader's processes, too, as a terminal or a scheduler does
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == code, said
     reached = len(lines(run))
     assert [path.name for path in saved_paths(run)] == [f"step-{reached:08d}.pt"]
