@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -56,26 +57,6 @@ def gradients(case: str, ranks: Sequence[int], rules: dict[str, str], parallel: 
 CASES = [(case, rules) for case in BATCHES for rules in RULES]
 
 
-def gradients_of_all_cases(rank: int) -> list[dict[str, Tensor]]:
-    return [gradients(case, [rank], RULES[rules], parallel=True) for case, rules in CASES]
-
-
-@pytest.fixture(scope="module")
-def gathered() -> list[list[dict[str, Tensor]]]:
-    """One start of two processes for all cases: starting takes longer than training."""
-    return run_ranks(2, gradients_of_all_cases)
-
-
-@pytest.mark.parametrize("index", range(len(CASES)), ids=["-".join(c) for c in CASES])
-def test_gathered_gradients_equal_those_of_the_joint_batch(index: int, gathered: list[list[dict[str, Tensor]]]) -> None:
-    case, rules = CASES[index]
-    joint = gradients(case, [0, 1], RULES[rules], parallel=False)
-    for found in gathered:
-        assert found[index].keys() == joint.keys()
-        worst = max(float((found[index][name] - joint[name]).abs().max()) for name in joint)
-        assert worst < 1e-5
-
-
 def gather_uneven(rank: int) -> dict[str, Tensor]:
     rows = (torch.arange(6.0).reshape(3, 2) + 10 * rank)[: 3 if rank == 0 else 0].requires_grad_()
     joined = gather_rows(rows)
@@ -83,8 +64,31 @@ def gather_uneven(rank: int) -> dict[str, Tensor]:
     return {"joined": joined.detach(), "gradient": rows.grad, "count": mean_count(torch.tensor(3 * rank))}
 
 
-def test_uneven_rows_are_joined_and_gradients_come_home() -> None:
-    first, second = run_ranks(2, gather_uneven)
+def everything_of_a_rank(rank: int) -> dict[str, Any]:
+    found = {f"{case}-{rules}": gradients(case, [rank], RULES[rules], parallel=True) for case, rules in CASES}
+    return {**found, "uneven": gather_uneven(rank)}
+
+
+@pytest.fixture(scope="module")
+def gathered() -> list[dict[str, Any]]:
+    """One start of two processes for all tests: starting takes longer than training."""
+    return run_ranks(2, everything_of_a_rank)
+
+
+@pytest.mark.parametrize(("case", "rules"), CASES)
+def test_gathered_gradients_equal_those_of_the_joint_batch(
+    case: str, rules: str, gathered: list[dict[str, Any]]
+) -> None:
+    joint = gradients(case, [0, 1], RULES[rules], parallel=False)
+    for rank in gathered:
+        found = rank[f"{case}-{rules}"]
+        assert found.keys() == joint.keys()
+        worst = max(float((found[name] - joint[name]).abs().max()) for name in joint)
+        assert worst < 1e-5
+
+
+def test_uneven_rows_are_joined_and_gradients_come_home(gathered: list[dict[str, Any]]) -> None:
+    first, second = (rank["uneven"] for rank in gathered)
     assert torch.equal(first["joined"], second["joined"])
     assert first["joined"].shape == (3, 2)
     assert torch.equal(first["gradient"], torch.tensor([[3.0, 3.0], [6.0, 6.0], [9.0, 9.0]]))  # both ranks' uses
