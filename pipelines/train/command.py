@@ -19,7 +19,7 @@ EXAMPLES = """\
 examples:
   xdetr-train --run manifests/runs/toy.yaml --full SHARDS --val VAL_SHARDS --out RUN
   xdetr-train --run manifests/runs/pretrain.yaml --full OUT_MIXED --pseudo OUT_LOCNAR --weak OUT_CC --dry-run
-  torchrun --nproc-per-node 8 -m pipelines.train --run manifests/runs/pretrain.yaml --full OUT_MIXED … --out RUN
+  torchrun --nproc-per-node 8 -m -- pipelines.train --run manifests/runs/pretrain.yaml --full OUT_MIXED … --out RUN
   xdetr-train --launcher ray --num-workers 16 --run manifests/runs/pretrain.yaml --full OUT_MIXED … --out RUN
   xdetr-train --resume RUN
 """
@@ -79,7 +79,7 @@ def _check_usage(made: argparse.ArgumentParser, arguments: argparse.Namespace) -
     if arguments.launcher == "local" and arguments.num_workers > 1:
         made.error(
             f"--num-workers is for --launcher ray; on this machine: torchrun --nproc-per-node {arguments.num_workers} "
-            "-m pipelines.train …"
+            "-m -- pipelines.train …"
         )
     if arguments.launcher == "ray" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         made.error("--launcher ray starts its own processes; call it without torchrun")

@@ -62,7 +62,7 @@ def test_help_answers_within_a_second_and_has_examples(flags: list[str]) -> None
 def torchrun(*flags: str | Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]  # any free port
     return subprocess.run(
-        [*command, "-m", "pipelines.train", *(str(flag) for flag in flags)],
+        [*command, "-m", "--", "pipelines.train", *(str(flag) for flag in flags)],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -153,7 +153,7 @@ def test_what_is_missing_or_contradicts_is_refused_at_the_start(
         (["--run", file, "--full", tmp_path / "no", *sets[2:], *out], 1, "no: no such folder; give a dataset"),
         (["--run", file, *sets, *out, "--device", "tpu9"], 1, "device='tpu9' cannot be used here"),
         (["--run", file, *sets, *out, "--set", "sead=1"], 1, "--set sead: the run file has no such key"),
-        (["--run", file, *sets, *out, "--num-workers", "4"], 2, "torchrun --nproc-per-node 4 -m pipelines.train"),
+        (["--run", file, *sets, *out, "--num-workers", "4"], 2, "torchrun --nproc-per-node 4 -m -- pipelines.train"),
         (["--resume", tmp_path / "none"], 1, "holds no run"),
         (["--resume", whole, "--seed", "4"], 2, "leave out --seed"),
         (["--resume", whole, "--full", "x"], 2, "leave out --full"),
