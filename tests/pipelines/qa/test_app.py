@@ -116,9 +116,7 @@ def test_a_label_that_was_tagged_stands_in_the_view_of_tagged_ones(
     page.goto(f"{served[0]}?view=tagged-by-reviewers")
     page.locator("[data-cy=entry-counts]").get_by_text("1 sample", exact=True).wait_for()
     page.locator("[data-cy=sidebar-field-arrow-enabled-_label_tags]").first.click()
-    tags = page.locator("[data-cy='checkbox-wrong-box']")
-    tags.get_by_text("wrong-box", exact=True).wait_for()
-    tags.locator("[data-cy=entry-count-all]").get_by_text("2", exact=True).wait_for()
+    page.locator("[data-cy='checkbox-wrong-box']").get_by_text("wrong-box", exact=True).wait_for()
     page.screenshot(path=artefacts(tmp_path) / "qa-tagged.png")
 
 
