@@ -14,25 +14,23 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
 from benchmarks.noisy_grounder import GOOD, WEAK, Noise, NoisyGrounder, TruePhoto, derived_truth, toy_truth
 from pipelines.pseudo_label import recipe
 from pipelines.pseudo_label.config import LabelOptions, PseudoLabelConfig
-from pipelines.pseudo_label.ground_shard import GroundContext, make_ground_worker
 from pipelines.pseudo_label.label import label_photo
 from pipelines.pseudo_label.label_shard import read_grounded
 from pipelines.pseudo_label.models import load_grounder
 from pipelines.pseudo_label.rethreshold import rethreshold
 from xdetr_data.grounded import GroundedPhoto
 from xdetr_data.label_score import LabelScore, TrueMention, score_labels
-from xdetr_data.shards.writer import ShardStats, read_stats
+from xdetr_data.shards.writer import read_stats
 from xdetr_data.storage import Folder
 from xdetr_data.toyworld.world import write_toyworld
 
@@ -180,22 +178,20 @@ def speed(scratch: Path, photos: int, rounds: int) -> None:
     bare_grounder = load_grounder(config.ckpt, device="cpu", precision="float32", batch_size=config.batch_size)
     total = sum(len(call[0]) for call in calls if call)
     print(f"{total} photos, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
-    walls, shares = [], []
+    walls = []
     for number in range(rounds):
-        begin, begin_cpu = time.perf_counter(), time.thread_time()
+        begin = time.perf_counter()
         for call in calls:
             bare_grounder.ground_prepared(*call) if call else bare_grounder.forget()
-        bare_s, bare_cpu_s = time.perf_counter() - begin, time.thread_time() - begin_cpu
-        fresh_s, grounding_s, grounding_cpu_s, waiting = run_once(config, scratch / f"run{number}", load_grounder)
+        bare_s = time.perf_counter() - begin
+        fresh_s, grounding_s, waiting = run_once(config, scratch / f"run{number}", load_grounder)
         walls.append(bare_s / grounding_s)
-        shares.append(bare_cpu_s / grounding_cpu_s)
         print(
             f"round {number}: bare {total / bare_s:.1f} photos/s, command's grounding {total / grounding_s:.1f} "
-            f"(waiting {waiting:.1%}), ratio {walls[-1]:.1%}; seconds of the model's thread: bare {bare_cpu_s:.2f}, "
-            f"command {grounding_cpu_s:.2f}, ratio {shares[-1]:.1%}; load {os.getloadavg()[0]:.0f}",
+            f"(waiting {waiting:.1%}), ratio {walls[-1]:.1%}; load {os.getloadavg()[0]:.0f}",
             flush=True,
         )
-    print(f"median ratio: wall {np.median(walls):.1%}, the model's thread {np.median(shares):.1%}")
+    print(f"median ratio: {np.median(walls):.1%}")
     begin = time.perf_counter()
     changes = {"method": "multi", "trace": "filter"}
     rethreshold(Folder(str(scratch / "run0")), Folder(str(scratch / "again")), changes, workers=0, existing="refuse")
@@ -203,31 +199,16 @@ def speed(scratch: Path, photos: int, rounds: int) -> None:
     print(f"rethreshold {again_s:.2f} s, fresh run {fresh_s:.2f} s: {fresh_s / again_s:.0f} times")
 
 
-def run_once(config: PseudoLabelConfig, out: Path, load: Any) -> tuple[float, float, float, float]:
-    """Seconds of the whole run and of its grounding, CPU seconds of the thread of the model in that grounding, and the
-    share of the grounding that it waited for photos."""
+def run_once(config: PseudoLabelConfig, out: Path, load: Any) -> tuple[float, float, float]:
+    """Seconds of the whole run and of its grounding, and the share of the grounding that the model waited for photos."""
     folder = Folder(str(out))
-    thread_s: list[float] = []
-
-    def make(context: GroundContext) -> Callable[[int], ShardStats]:
-        worker = make_ground_worker(context)
-
-        def work(shard: int) -> ShardStats:
-            begin = time.thread_time()
-            stats = worker(shard)
-            thread_s.append(time.thread_time() - begin)
-            return stats
-
-        return work
-
     begin = time.perf_counter()
-    with patch.object(recipe, "make_ground_worker", make):
-        manifest = recipe.pseudo_label(config, folder, workers=0, gpus=0, existing="refuse", load=load)
+    manifest = recipe.pseudo_label(config, folder, workers=0, gpus=0, existing="refuse", load=load)
     whole_s = time.perf_counter() - begin
     stats = [read_stats(folder, manifest.trail_prefix, one.shard) for one in manifest.trail]
     seconds = sum(one.seconds for one in stats if one)
     waiting_s = sum((one.waiting_share or 0) * one.seconds for one in stats if one)
-    return whole_s, seconds, sum(thread_s), waiting_s / seconds
+    return whole_s, seconds, waiting_s / seconds
 
 
 def main() -> None:
