@@ -200,7 +200,7 @@ def speed(scratch: Path, photos: int, rounds: int) -> None:
 
 
 def run_once(config: PseudoLabelConfig, out: Path, load: Any) -> tuple[float, float, float]:
-    """Seconds of the whole run and of its grounding, and the share of the grounding that the model waited for photos."""
+    """Seconds of the run and of its grounding, and the share of the grounding that the model waited for photos."""
     folder = Folder(str(out))
     begin = time.perf_counter()
     manifest = recipe.pseudo_label(config, folder, workers=0, gpus=0, existing="refuse", load=load)
