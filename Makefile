@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $(READY)
 
-demo: $(READY)  ## draw a toy world and build shards from it
+demo: $(READY)  ## the whole loop on a toy world, with the bundled checkpoint
 	$(BIN)/xdetr-data demo
 
 test: $(READY)  ## all tests that take no more than minutes, and the linters
