@@ -23,7 +23,7 @@ class CheckpointError(XdetrModelError):
 
 
 class TargetError(XdetrModelError):
-    """Boxes, spans or indices given to the loss break their own rules."""
+    """Boxes, spans or indices given to the losses or to a grounder break their own rules."""
 
 
 class PhotoError(XdetrModelError):

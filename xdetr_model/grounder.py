@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from xdetr_model.errors import TargetError
 from xdetr_model.photos import PreparedPhoto
 
 Fit = Literal["whole", "cut", "truncated", "between_tokens"]
@@ -80,11 +81,16 @@ class Grounder(Protocol):
 
 
 def check_call(photos: Sequence[object], phrases: Sequence[Sequence[PhraseQuery]], keep: int) -> None:
-    """Raises ValueError unless there is one list of phrases per photo and ``keep`` is positive."""
+    """Raises ValueError unless there is one list of phrases per photo and ``keep`` is positive, and TargetError for a
+    phrase without characters of its text."""
     if len(photos) != len(phrases):
         raise ValueError(f"{len(photos)} photos but phrases for {len(phrases)}")
     if keep < 1:
         raise ValueError(f"keep={keep} must be at least 1")
+    for query in {query for group in phrases for query in group}:
+        length = len(query.text)
+        if not query.spans or not all(0 <= begin < end <= length for begin, end in query.spans):
+            raise TargetError(f"spans {query.spans} are not of the {length} characters of {query.text[:40]!r}")
 
 
 def best(boxes_xyxy: NDArray[np.float64], scores: NDArray[np.float32], keep: int, fit: Fit) -> Candidates:

@@ -72,13 +72,19 @@ class HfZeroShotGrounder:
         directory = checkpoint_directory(name)
         check_safe_weights(directory)
         try:
-            model = AutoModelForZeroShotObjectDetection.from_pretrained(
-                directory, use_safetensors=True, local_files_only=True
+            model, report = AutoModelForZeroShotObjectDetection.from_pretrained(
+                directory, use_safetensors=True, local_files_only=True, output_loading_info=True
             )
             tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
             processor = AutoImageProcessor.from_pretrained(directory, local_files_only=True, backend="pil")
         except Exception as error:  # the library raises whatever its parsers raise
             raise CheckpointError(f"{directory}: is no zero-shot detector that loads ({one_line(error)})") from error
+        invented = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
+        if invented:
+            raise CheckpointError(
+                f"{directory}: {len(invented)} weights are missing or of another shape and would be random "
+                f"(first: {invented[0]}); copy or download the checkpoint again"
+            )
         return cls(
             model,
             tokenizer,

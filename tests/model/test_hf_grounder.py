@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
@@ -32,7 +33,7 @@ from transformers.models.owlv2.processing_owlv2 import Owlv2Processor
 from transformers.models.owlvit.image_processing_pil_owlvit import OwlViTImageProcessorPil
 
 from xdetr_model import HfZeroShotGrounder, PhraseQuery
-from xdetr_model.errors import CheckpointError
+from xdetr_model.errors import CheckpointError, TargetError
 from xdetr_model.tokenizer import word_tokenizer
 from xdetr_model.zero_shot import lower
 
@@ -275,6 +276,23 @@ def test_a_saved_detector_loads_from_its_directory(family: str, tmp_path: Path) 
     assert loaded.fingerprint() == expected.fingerprint()
     a, b = (g.ground(PHOTOS[:1], [[CIRCLE]], keep=5)[0][0] for g in (loaded, expected))
     assert np.array_equal(as_rows(a), as_rows(b))
+
+
+def test_a_detector_that_lacks_weights_is_refused_and_never_completed_at_random(tmp_path: Path) -> None:
+    for part in FAMILIES["grounding-dino"]():
+        part.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if "decoder" not in name}
+    save_file(kept, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=f"{len(weights) - len(kept)} weights are missing"):
+        HfZeroShotGrounder.from_pretrained(tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("spans", [(), ((0, 0),), ((5, 3),), ((500, 600),), ((-3, -1),)])
+def test_a_phrase_without_characters_of_its_text_is_refused(family: str, spans: tuple[tuple[int, int], ...]) -> None:
+    with pytest.raises(TargetError, match="are not of the 12 characters"):
+        grounder(family).ground([photo(40, 30)], [[PhraseQuery(text="a red circle", spans=spans)]], keep=1)
 
 
 def test_context_can_be_left_out() -> None:

