@@ -6,7 +6,7 @@ that found no weight, and every weight that found no place, is reported.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ _RENAMES = (
 _TIMM_BLOCK = re.compile(r"backbone\.model\.layer(\d)\.(\d+)\.(conv|bn|downsample\.)(\d)\.")
 # the library keeps the heads twice, tied
 _DECODER_HEADS = re.compile(r"model\.decoder\.((?:bbox|class)_embed\..*)")
+_HEAD = re.compile(r"((?:bbox|class)_embed)\.\d+\.(.+)")
 _IGNORED = re.compile(r"num_batches_tracked$")
 
 
@@ -80,7 +81,8 @@ def from_deformable_detr(
     text = None if text_encoder is None else _text_config(checkpoint_directory(text_encoder))
     config = XDetrConfig(detector_config=detector, **({"text_config": text} if text else {}), **config_values)
     model = XDetrModel(config)
-    report = load_by_name(model, {translate(k): v for k, v in read_weights(directory).items()})
+    published = {translate(k): v for k, v in read_weights(directory).items()}
+    report = load_by_name(model, with_tied_heads(published, model.state_dict()))
     if text_encoder is not None:
         report = _merged(report, load_text_encoder(model, text_encoder))
     if not any(name.startswith("model.encoder.") for name in report.loaded):
@@ -144,6 +146,17 @@ def translate(name: str) -> str:
             place = f"layer.{int(number) - 1}.{part}."
         name = name[: block.start()] + start + place + name[block.end() :]
     return name
+
+
+def with_tied_heads(weights: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Tensor]:
+    """The weights, and for prediction heads that the file does not hold those of layer 0: transformers 5 saves heads
+    that are tied once."""
+    completed = dict(weights)
+    for name in names:
+        head = _HEAD.fullmatch(name)
+        if head and name not in completed and (first := f"{head[1]}.0.{head[2]}") in completed:
+            completed[name] = completed[first]
+    return completed
 
 
 def read_weights(directory: Path) -> dict[str, Tensor]:

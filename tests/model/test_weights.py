@@ -114,6 +114,22 @@ def test_published_detector_weights_give_the_published_boxes(detector: dict[str,
     assert [n for n in report.initialised if n.startswith("model.")] == ["model.image_query.weight"]
 
 
+@pytest.mark.parametrize("detector", [{}, REFINED, TWO_STAGE], ids=["plain", "refined", "two_stage"])
+def test_a_detector_that_transformers_saved_with_tied_heads_gives_its_boxes(
+    detector: dict[str, Any], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    source = DeformableDetrForObjectDetection(DeformableDetrConfig(**detector_values(**detector, num_labels=1))).eval()
+    source.save_pretrained(tmp_path)
+    source = DeformableDetrForObjectDetection.from_pretrained(tmp_path).eval()
+    model, _ = from_deformable_detr(tmp_path)
+    photo = torch.randn(1, 3, 96, 128)
+    with torch.no_grad():
+        ours, theirs = model.encode_image(photo), source(pixel_values=photo)
+    assert (ours.boxes_cxcywh_norm - theirs.pred_boxes).abs().max() < 1e-5
+    assert (ours.objectness - theirs.logits[..., 0]).abs().max() < 1e-4
+
+
 def test_class_heads_of_another_shape_are_reported_on_both_sides(tmp_path: Path) -> None:
     publish(tmp_path / "published", REFINED)
     _, report = from_deformable_detr(tmp_path / "published")
