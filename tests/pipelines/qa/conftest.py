@@ -53,7 +53,8 @@ def fiftyone_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setenv("FIFTYONE_DATABASE_URI", f"mongodb://127.0.0.1:{port}")
             for name in ("CONFIG_PATH", "APP_CONFIG_PATH"):
                 patch.setenv(f"FIFTYONE_{name}", str(home / f"{name.lower()}.json"))
-            for name in ("DATABASE_DIR", "DEFAULT_DATASET_DIR", "DATASET_ZOO_DIR", "MODEL_ZOO_DIR", "PLUGINS_DIR"):
+            patch.setenv("FIFTYONE_DEFAULT_DATASET_DIR", str(home / "datasets"))
+            for name in ("DATABASE_DIR", "DATASET_ZOO_DIR", "MODEL_ZOO_DIR", "PLUGINS_DIR"):
                 patch.setenv(f"FIFTYONE_{name}", str(home / name.lower()))
             yield home
         finally:
