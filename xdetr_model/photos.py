@@ -117,5 +117,5 @@ def to_rgb(photo: Image.Image) -> Image.Image:
         if photo.mode in ("P", "PA"):
             return photo.convert("RGBA").convert("RGB")
         return photo.convert("RGB")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SyntaxError) as error:  # the last is Pillow's for a damaged PNG
         raise PhotoError(f"photo of mode {photo.mode} cannot be decoded ({error}); it is damaged") from error

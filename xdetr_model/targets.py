@@ -154,14 +154,15 @@ def _collate_boxes(photos: Sequence[PhotoTarget]) -> tuple[Tensor, list[dict[int
     new_index: list[dict[int, int]] = []
     total, dropped = 0, 0
     for index, photo in enumerate(photos):
-        corners = torch.tensor([list(b) for b in photo.boxes_xyxy_norm or ()], dtype=torch.float32).reshape(-1, 4)
+        corners = _corners(photo, index)
         _check_boxes(corners, index)
+        corners = corners.clamp(0, 1)
         has_area = (corners[:, 2:] > corners[:, :2]).all(1)
         usable = has_area.nonzero()[:, 0].tolist()
         new_index.append({old: total + new for new, old in enumerate(usable)})
         total += len(usable)
         dropped += len(corners) - len(usable)
-        kept.append(xyxy_to_cxcywh(corners[has_area].clamp(0, 1)))
+        kept.append(xyxy_to_cxcywh(corners[has_area]))
     counts = TargetCounts(
         photos=len(photos),
         photos_without_boxes=sum(p.boxes_xyxy_norm is None for p in photos),
@@ -170,6 +171,13 @@ def _collate_boxes(photos: Sequence[PhotoTarget]) -> tuple[Tensor, list[dict[int
     )
     boxes = torch.cat(kept) if kept else torch.zeros(0, 4)
     return boxes, new_index, counts
+
+
+def _corners(photo: PhotoTarget, index: int) -> Tensor:
+    for region, box in enumerate(photo.boxes_xyxy_norm or ()):
+        if len(box) != 4:
+            raise TargetError(f"photo {index} of the batch, region {region}: a box has 4 numbers, not {len(box)}")
+    return torch.tensor([list(b) for b in photo.boxes_xyxy_norm or ()], dtype=torch.float32).reshape(-1, 4)
 
 
 def _check_boxes(corners_xyxy_norm: Tensor, photo: int) -> None:

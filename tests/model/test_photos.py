@@ -1,5 +1,6 @@
 """Photos of every kind become the network's input, exactly as the library's processor makes it."""
 
+import io
 from io import BytesIO
 
 import numpy as np
@@ -108,3 +109,14 @@ def test_a_processor_that_does_something_else_is_refused() -> None:
         PhotoTransform.from_processor(DeformableDetrImageProcessorPil(do_normalize=False))
     with pytest.raises(PhotoError, match="bilinear"):
         PhotoTransform.from_processor(DeformableDetrImageProcessorPil(resample=0))
+
+
+def test_a_png_that_is_damaged_behind_its_head_is_a_photo_error() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).save(stream, "PNG")
+    data = bytearray(stream.getvalue())
+    second = data.find(b"IDAT", data.find(b"IDAT") + 4)
+    data[second : second + 4] = b"\x00\x01\x02\x03"
+    with Image.open(io.BytesIO(bytes(data))) as opened, pytest.raises(PhotoError, match="damaged"):
+        to_rgb(opened)

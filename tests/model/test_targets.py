@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xdetr_model.configuration import XDetrConfig
 from xdetr_model.errors import TargetError
 from xdetr_model.targets import (
     PhotoTarget,
@@ -153,3 +154,19 @@ def test_sentences_are_their_first_token_or_their_mean() -> None:
     mask = torch.tensor([[1, 1, 0]])
     assert torch.equal(pool_sentences(states, mask, "first"), states[:, 0])
     assert torch.equal(pool_sentences(states, mask, "mean"), (states[:, 0] + states[:, 1]) / 2)
+
+
+def test_a_box_that_has_area_only_beyond_the_edge_is_left_out() -> None:
+    box = (1.0, 0.2, 1.0005, 0.5)
+    targets = collate_targets([PhotoTarget(boxes_xyxy_norm=[box])], word_tokenizer(), 32)
+    assert (len(targets.boxes_cxcywh_norm), targets.counts.regions_without_area) == (0, 1)
+
+
+@pytest.mark.parametrize("count", [3, 5, 8])
+def test_a_box_of_another_number_of_values_is_named(count: int) -> None:
+    with pytest.raises(TargetError, match=f"region 0: a box has 4 numbers, not {count}"):
+        collate_targets([PhotoTarget(boxes_xyxy_norm=[(0.1,) * count])], word_tokenizer(), 32)
+
+
+def test_whole_numbers_are_weights_too() -> None:
+    assert XDetrConfig(giou_weight=3).detection_weights().giou == 3
