@@ -152,27 +152,32 @@ class XDetrTrunk(_XavierInit, DeformableDetrPreTrainedModel):  # type: ignore[mi
         return _library_levels(self.input_proj, self.backbone(pixels_BCHW, mask), mask)
 
     def encode(self, levels: Sequence[FeatureMap]) -> Memory:
-        """Run the encoder over all levels at once."""
-        states, positions, masks = [], [], []
-        for index, (source, mask) in enumerate(levels):
-            whole = torch.ones_like(source[:, 0], dtype=torch.bool) if mask is None else mask
-            position = self.position_embedding(
-                shape=source.shape, device=source.device, dtype=full_dtype(source), mask=whole
-            ).flatten(2)
-            states.append(source.flatten(2).transpose(1, 2))
-            positions.append(position.transpose(1, 2).to(source.dtype) + self.level_embed[index])
-            masks.append(whole)
+        """Run the encoder over all levels at once; without layers the projected maps are the memory."""
+        masks = [torch.ones_like(source[:, 0], dtype=torch.bool) if mask is None else mask for source, mask in levels]
         shapes_hw = tuple((int(s.shape[-2]), int(s.shape[-1])) for s, _ in levels)
+        states = torch.cat([source.flatten(2).transpose(1, 2) for source, _ in levels], 1)
         mask_BS = torch.cat([m.flatten(1) for m in masks], 1)
-        ratios = torch.stack([_valid_ratio(m, full_dtype(states[0])) for m in masks], 1)
+        ratios = torch.stack([_valid_ratio(m, full_dtype(states)) for m in masks], 1)
+        if not self.encoder.layers:
+            return Memory(states, mask_BS, shapes_hw, ratios)
         encoded = self.encoder(
-            inputs_embeds=torch.cat(states, 1),
+            inputs_embeds=states,
             attention_mask=mask_BS,
-            spatial_position_embeddings=torch.cat(positions, 1),
+            spatial_position_embeddings=self._positions(levels, masks),
             valid_ratios=ratios,
             **_geometry(shapes_hw, mask_BS.device),
         ).last_hidden_state
         return Memory(encoded, mask_BS, shapes_hw, ratios)
+
+    def _positions(self, levels: Sequence[FeatureMap], masks: Sequence[Tensor]) -> Tensor:
+        """Sine embeddings plus the level's vector ``[B, S, D]``: what encoder layers tell places by."""
+        positions = []
+        for index, ((source, _), mask) in enumerate(zip(levels, masks, strict=True)):
+            position = self.position_embedding(
+                shape=source.shape, device=source.device, dtype=full_dtype(source), mask=mask
+            )
+            positions.append(position.flatten(2).transpose(1, 2).to(source.dtype) + self.level_embed[index])
+        return torch.cat(positions, 1)
 
     def queries(self, memory: Memory, class_head: nn.Module, box_head: nn.Module) -> tuple[_Queries, Proposals | None]:
         """Learned queries, or (two-stage) the best proposals of the encoder."""
