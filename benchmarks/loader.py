@@ -30,7 +30,7 @@ from pipelines.train.batches import SourceConfig, StepLoader, TrainBatches, make
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.order import Schedule, Stream
 from xdetr_data.loading.shard_set import ShardSet, open_shards
-from xdetr_data.loading.view import resized_hw
+from xdetr_data.loading.view import draw_view
 from xdetr_data.manifest import Manifest, ShardEntry, write_manifest
 from xdetr_data.photos import Photo, check_photo
 from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query, Region
@@ -107,12 +107,15 @@ def write(folder: Folder, photos: Sequence[bytes], count: int) -> None:
     )  # fmt: skip
 
 
-def bare(photos: Sequence[bytes], rng: random.Random) -> None:
-    """What nobody can do without: decode, resize to the recipe's sizes, take the pixels as an array."""
-    for data in photos:
-        photo = Image.open(io.BytesIO(data)).convert("RGB")
-        height, width = resized_hw((photo.height, photo.width), rng.choice(PLAIN.shortest_px), PLAIN.longest_px)
-        np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR))
+def bare(photos: Sequence[bytes], rng: np.random.Generator, data: DataConfig) -> None:
+    """What nobody can do without: decode, resize the recipe's view to its size, take the pixels as an array.
+
+    The view is the loader's own (without boxes to spare), since a crop of another shape has another number of pixels.
+    """
+    for encoded in photos:
+        photo = Image.open(io.BytesIO(encoded)).convert("RGB")
+        view = draw_view(rng, (photo.height, photo.width), (), data, may_flip=False)
+        np.asarray(photo.resize(view.out_hw[::-1], Image.Resampling.BILINEAR, box=view.crop_xyxy))
 
 
 def cpu_seconds(work: Callable[[], None]) -> float:
@@ -130,7 +133,7 @@ def compare(url: str, tokenizer: PreTrainedTokenizerBase, data: DataConfig, pair
     )
     schedule = Schedule(main=stream)
     loader = StepLoader({"full": found}, data, tokenizer, 256, make_slots(data, BATCH, 1))
-    rng = random.Random(0)
+    rng = np.random.default_rng(0)
     figures = []
     for pair in range(pairs + 1):
         steps = range(pair * BLOCK_STEPS, (pair + 1) * BLOCK_STEPS)

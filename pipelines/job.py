@@ -1,5 +1,6 @@
 """What every recipe's run has in common: partitions and shards that are done stay done, and the account at the end."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ from pipelines.execution import Executor
 from xdetr_data.accounting import Tally
 from xdetr_data.manifest import InputEntry
 from xdetr_data.readers.exclusions import SOURCES
-from xdetr_data.shards.writer import FileEntry, ShardStats, read_stats
+from xdetr_data.shards.writer import FileEntry, ShardStats, read_stats, write_stats
 from xdetr_data.storage import Folder, file_identity
 
 # What decoding a done-marker raises that somebody cut short or changed: what it marks is not done.
@@ -83,8 +84,51 @@ def run_partitions(
     return [one for task in tasks if (one := done[task.number]) is not None]
 
 
+def finish_partition(
+    out: Folder, task: Task, *, shard_of_batch: list[int], tally: Tally, rejects: FileEntry, config_hash: str
+) -> PartitionDone:
+    """Writes the done-marker of a partition whose spill and rejects are written."""
+    done = PartitionDone(
+        number=task.number,
+        shard_of_batch=shard_of_batch,
+        accounting=tally.to_builtins(),
+        rejects=rejects,
+        config_hash=config_hash,
+    )
+    out.write(_marker(task), msgspec.json.encode(done))
+    return done
+
+
+def finish_shard(
+    out: Folder,
+    prefix: str,
+    shard: int,
+    *,
+    rows: int,
+    files: list[FileEntry],
+    tally: Tally,
+    config_hash: str,
+    started: float,
+) -> ShardStats:
+    """Writes the done-marker of a shard whose files are written; ``started`` is when, by ``time.monotonic``."""
+    stats = ShardStats(
+        shard=shard,
+        rows=rows,
+        files=files,
+        accounting=tally.to_builtins(),
+        config_hash=config_hash,
+        seconds=round(time.monotonic() - started, 3),
+    )
+    write_stats(out, prefix, stats)
+    return stats
+
+
+def _marker(task: Task) -> str:
+    return f"{task.spill}.done.json"
+
+
 def _partition_done(out: Folder, task: Task, digest: str) -> PartitionDone | None:
-    name = f"{task.spill}.done.json"
+    name = _marker(task)
     if not (out.exists(name) and out.exists(task.spill)):
         return None
     try:

@@ -1,11 +1,27 @@
 """What every recipe tells people when it is done: what became of everything that went in."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pipelines import console, options
 from xdetr_data.manifest import ExclusionEntry, Manifest
 
 _POLICY_STAGES = ("exclude_images", "limit")
+
+
+def show_plan(plan: dict[str, Any], ledger: Sequence[ExclusionEntry], *, as_json: bool) -> None:
+    """Shows what a run would do; nothing has been written. Keys that a plan may have besides plain numbers:
+    ``photos_by_source``, and ``rejected_so_far`` by unit, stage and reason."""
+    if as_json:
+        console.print_json(plan)
+        return
+    rows = [[name.replace("_", " "), f"{value:,}"] for name, value in plan.items() if isinstance(value, int | float)]
+    rows += [[f"photos of {source}", f"{count:,}"] for source, count in plan.get("photos_by_source", {}).items()]
+    for unit, stages in plan["rejected_so_far"].items():
+        for stage, reasons in stages.items():
+            rows += [[f"{unit}s rejected: {stage}, {reason}", f"{count:,}"] for reason, count in reasons.items()]
+    console.table("plan (nothing is written)", ["", "count"], rows)
+    say_exclusions(ledger)
 
 
 def say_exclusions(ledger: Sequence[ExclusionEntry]) -> None:

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from xdetr_data.boxes import area_xyxy
 from xdetr_data.distributions import Binned, Histogram, Sums, histogram
-from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest
 from xdetr_data.schema import SCHEMA_VERSION
-from xdetr_data.shards.reader import read_batches, stems
+from xdetr_data.shards.reader import intact_labels, read_batches, stems
 from xdetr_data.storage import Folder
 from xdetr_data.words import words_of_spans, words_of_texts
 
@@ -64,15 +63,10 @@ def collect_statistics(folder: Folder, manifest: Manifest, advance: Callable[[in
     """Statistics of a dataset; ``advance`` is told the rows that are done. Raises InputError for damaged labels."""
     sums = Sums()
     for stem in stems(manifest):
-        try:
+        with intact_labels(folder, stem):
             for batch in read_batches(folder, stem, rows=ROWS_PER_BATCH):
                 _count_batch(sums, batch)
                 advance(batch.num_rows)
-        except (pa.ArrowException, KeyError, UnicodeDecodeError, IndexError) as error:
-            message = " ".join(str(error).split())
-            raise InputError(
-                f"{folder.path(stem)}.parquet: is damaged ({message}); see 'xdetr-data validate {folder.url}'"
-            ) from error
     tars = [one.bytes for entry in manifest.shards for one in entry.files if one.name.endswith(".tar")]
     by_name: dict[str, Any] = {
         **{name: sums.totals[name] for name in _TOTALS},

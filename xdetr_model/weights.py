@@ -85,9 +85,17 @@ def from_deformable_detr(
     report = load_by_name(model, with_tied_heads(published, model.state_dict()))
     if text_encoder is not None:
         report = _merged(report, load_text_encoder(model, text_encoder))
-    if not any(name.startswith("model.encoder.") for name in report.loaded):
-        raise CheckpointError(f"{directory}: no weight fits the detector; give a Deformable DETR checkpoint")
+    _check_fit(directory, report)
     return model.eval(), report
+
+
+def _check_fit(directory: Path, report: WeightReport) -> None:
+    loaded, new = (sum(n.startswith("model.") for n in names) for names in (report.loaded, report.initialised))
+    if loaded < new:
+        raise CheckpointError(
+            f"{directory}: only {loaded} of the detector's {loaded + new} weights are in its file with the shape that "
+            "config.json says; give a whole Deformable DETR checkpoint"
+        )
 
 
 def load_text_encoder(model: XDetrModel, name: str | os.PathLike[str]) -> WeightReport:
@@ -111,7 +119,7 @@ def load_text_encoder(model: XDetrModel, name: str | os.PathLike[str]) -> Weight
 
 def detector_config(directory: Path) -> DeformableDetrConfig:
     """The configuration of a Deformable DETR with a transformers ResNet for its timm one. Raises CheckpointError."""
-    values, _ = PreTrainedConfig.get_config_dict(directory)
+    values = _config_values(directory)
     if values.get("model_type") != "deformable_detr":
         raise CheckpointError(f"{directory}: holds a {values.get('model_type')!r} model, not 'deformable_detr'")
     backbone = dict(values.get("backbone_config") or {})
@@ -124,8 +132,21 @@ def detector_config(directory: Path) -> DeformableDetrConfig:
         values.pop(stale, None)
     for labels in ("id2label", "label2id"):
         values.pop(labels, None)
-    config: DeformableDetrConfig = DeformableDetrConfig.from_dict({**values, "num_labels": 1})
+    try:
+        config: DeformableDetrConfig = DeformableDetrConfig.from_dict({**values, "num_labels": 1})
+    except Exception as error:  # as many ways as the configuration has fields
+        raise CheckpointError(f"{directory}/config.json: cannot be read ({one_line(error)})") from error
     return config
+
+
+def _config_values(directory: Path) -> dict[str, Any]:
+    try:
+        values: Any = PreTrainedConfig.get_config_dict(directory)[0]
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{directory}/config.json: cannot be read ({one_line(error)})") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{directory}/config.json: cannot be read (it holds no JSON object)")
+    return values
 
 
 def translate(name: str) -> str:
@@ -184,11 +205,10 @@ def load_by_name(model: XDetrModel, weights: Mapping[str, Tensor], names: tuple[
 
 
 def _text_config(directory: Path) -> dict[str, Any]:
-    values, _ = PreTrainedConfig.get_config_dict(directory)
+    values = _config_values(directory)
     if "model_type" not in values:
         raise CheckpointError(f"{directory}/config.json: has no model_type, so it is no text encoder")
-    config: dict[str, Any] = values
-    return config
+    return values
 
 
 def _merged(first: WeightReport, second: WeightReport) -> WeightReport:

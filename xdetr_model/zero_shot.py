@@ -6,7 +6,7 @@ Processors are not used, because some of them need torchvision: image processors
 Legend: B passes, Q predictions of a photo, T tokens, C classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -22,6 +22,8 @@ from xdetr_model.targets import phrase_text
 from xdetr_model.text_tower import Fit, TokenizedTexts, phrase_tokens, tokenize
 
 Pooling = Literal["mean", "max"]
+
+OMDET_TOKENS = 77  # of a class and of the task, as its processor cuts them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +230,7 @@ class OmDetTurbo:
         classes = [[lower(alone(phrase)) for phrase in job.phrases] for job in passes]
         tasks = self._tokens([f"Detect {', '.join(names)}." for names in classes])
         names = self._tokens([name for group in classes for name in group])
+        fits = self._fits({name for group in classes for name in group})
         output = self._d.model(
             pixel_values=self._d.pixels(passes),
             classes_input_ids=names["input_ids"],
@@ -240,17 +243,21 @@ class OmDetTurbo:
         boxes_BQ4 = output.decoder_coord_logits.float().cpu().numpy()
         return [
             [
-                best(to_pixels(boxes_BQ4[row], job.photo.size_hw), scores_BQC[row, :, c], keep, "whole")
-                for c in range(len(job.phrases))
+                best(to_pixels(boxes_BQ4[row], job.photo.size_hw), scores_BQC[row, :, c], keep, fits[name])
+                for c, name in enumerate(classes[row])
             ]
             for row, job in enumerate(passes)
         ]
 
     def _tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
         encoded = self._d.tokenizer(
-            list(texts), padding="max_length", truncation=True, max_length=77, return_tensors="pt"
+            list(texts), padding="max_length", truncation=True, max_length=OMDET_TOKENS, return_tensors="pt"
         )
         return {name: encoded[name].to(self._d.device) for name in ("input_ids", "attention_mask")}
+
+    def _fits(self, names: Collection[str]) -> dict[str, Fit]:
+        uncut = self._d.tokenizer(list(names))["input_ids"]
+        return {name: "cut" if len(ids) > OMDET_TOKENS else "whole" for name, ids in zip(names, uncut, strict=True)}
 
 
 ADAPTERS: dict[str, type[GroundingDino] | type[Owl] | type[OmDetTurbo]] = {

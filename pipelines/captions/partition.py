@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 
 from pipelines.captions.plan import BEYOND_LIMIT, NO_PHOTO, PHOTO_REJECTED, Codes, Hashes, Plan, TsvInput, line_hashes
-from pipelines.job import PartitionDone
+from pipelines.job import PartitionDone, finish_partition
 from pipelines.partitioning import PartitionTask, cut_tasks, read_again
 from xdetr_data.accounting import Tally
 from xdetr_data.readers.lines import iter_line_chunks, split_lines
@@ -74,15 +73,14 @@ def run_partition(context: PartitionContext, task: PartitionTask) -> PartitionDo
                     values=[pa.array([lines[position] for position in kept.tolist()], pa.large_binary())],
                 )
             spill.close()
-    done = PartitionDone(
-        number=task.number,
+    return finish_partition(
+        context.out,
+        task,
         shard_of_batch=spill.shard_of_batch,
-        accounting=tally.to_builtins(),
+        tally=tally,
         rejects=entry(task.rejects, rejects_sink),
         config_hash=context.config_hash,
     )
-    context.out.write(f"{task.spill}.done.json", msgspec.json.encode(done))
-    return done
 
 
 def _codes(context: PartitionContext, hashes: Hashes) -> Codes:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipelines.captions.partition import line_ref
 from pipelines.execution import no_cycle_collector
+from pipelines.job import finish_shard
 from pipelines.outcome import Outcome
 from xdetr_data.accounting import Tally
 from xdetr_data.photos import BadPhoto, Photo, check_photo
@@ -25,7 +26,6 @@ from xdetr_data.shards.writer import (
     shard_name,
     write_rejects,
     write_samples,
-    write_stats,
 )
 from xdetr_data.storage import Folder
 
@@ -63,16 +63,16 @@ def build_shard(context: ShardContext, shard: int) -> ShardStats:
             context.out, shard_name(context.prefix, shard), _samples(context, shard, tally, rejects)
         )
     files.append(write_rejects(context.out, rejects_name(shard), rejects))
-    stats = ShardStats(
-        shard=shard,
+    return finish_shard(
+        context.out,
+        context.prefix,
+        shard,
         rows=rows,
         files=files,
-        accounting=tally.to_builtins(),
+        tally=tally,
         config_hash=context.config_hash,
-        seconds=round(time.monotonic() - started, 3),
+        started=started,
     )
-    write_stats(context.out, context.prefix, stats)
-    return stats
 
 
 def _samples(context: ShardContext, shard: int, tally: Tally, rejects: list[Rejected]) -> Iterator[Sample]:

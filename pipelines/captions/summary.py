@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipelines import console
 from pipelines.captions.recipe import Prepared
+from pipelines.summary import show_plan
 
 # What one process does in a second: docs/benchmarks/validate.md, since both read, hash and decode every photo.
 PHOTOS_PER_SECOND = 300
@@ -26,11 +26,4 @@ def describe_plan(prepared: Prepared, workers: int) -> dict[str, Any]:
 
 def print_plan(prepared: Prepared, workers: int, *, as_json: bool) -> None:
     """Shows a plan; nothing has been written."""
-    plan = describe_plan(prepared, workers)
-    if as_json:
-        console.print_json(plan)
-        return
-    rows = [[name.replace("_", " "), f"{value:,}"] for name, value in plan.items() if isinstance(value, int | float)]
-    for reasons in plan["rejected_so_far"].get("photo", {}).values():
-        rows += [[f"photos rejected: {reason}", f"{count:,}"] for reason, count in reasons.items()]
-    console.table("plan (nothing is written)", ["", "count"], rows)
+    show_plan(describe_plan(prepared, workers), [], as_json=as_json)

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from pipelines.job import PartitionDone
+from pipelines.job import PartitionDone, finish_partition
 from pipelines.mixed_star.plan import BEYOND_LIMIT, EXCLUDED, REJECTED, UNKNOWN, Codes, InputPlan, Plan
 from pipelines.partitioning import ChunkRange, PartitionTask, cut_tasks, read_again
 from xdetr_data.accounting import Tally
@@ -93,15 +93,14 @@ def run_partition(context: PartitionContext, task: PartitionTask) -> PartitionDo
                     ],
                 )
             spill.close()
-    done = PartitionDone(
-        number=task.number,
+    return finish_partition(
+        context.out,
+        task,
         shard_of_batch=spill.shard_of_batch,
-        accounting=tally.to_builtins(),
+        tally=tally,
         rejects=entry(task.rejects, rejects_sink),
         config_hash=context.config_hash,
     )
-    context.out.write(f"{task.spill}.done.json", msgspec.json.encode(done))
-    return done
 
 
 def _load(one: InputPlan, chunks: Sequence[ChunkRange]) -> Iterator[ArrayChunk]:

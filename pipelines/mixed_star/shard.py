@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.execution import no_cycle_collector
+from pipelines.job import finish_shard
 from pipelines.mixed_star.config import MixedStarConfig
 from pipelines.mixed_star.partition import ANNOTATIONS, BOXES, PARAGRAPHS
 from pipelines.mixed_star.photo import AmbiguousCut, Element, MixedOutcome, PhotoElements, build_photo
@@ -27,7 +28,6 @@ from xdetr_data.shards.writer import (
     shard_name,
     write_rejects,
     write_samples,
-    write_stats,
 )
 from xdetr_data.storage import Folder
 
@@ -80,16 +80,16 @@ def build_shard(context: ShardContext, shard: int) -> ShardStats:
         rows, files = write_samples(context.out, stem, _samples(context, shard, ledger))
     files.append(write_rejects(context.out, rejects_name(shard), ledger.rejects))
     files.append(_write_ambiguous(context.out, f"ambiguous/{shard:06d}.parquet", ledger.ambiguous))
-    stats = ShardStats(
-        shard=shard,
+    return finish_shard(
+        context.out,
+        context.config.prefix,
+        shard,
         rows=rows,
         files=files,
-        accounting=ledger.tally.to_builtins(),
+        tally=ledger.tally,
         config_hash=context.config_hash,
-        seconds=round(time.monotonic() - started, 3),
+        started=started,
     )
-    write_stats(context.out, context.config.prefix, stats)
-    return stats
 
 
 def _samples(context: ShardContext, shard: int, ledger: _Ledger) -> Iterator[Sample]:

@@ -3,10 +3,9 @@
 from collections import Counter
 from typing import Any
 
-from pipelines import console
 from pipelines.build import ledger_entries
 from pipelines.mixed_star.recipe import Prepared
-from pipelines.summary import say_exclusions
+from pipelines.summary import show_plan
 
 # What one process does in a second, rounded down from docs/benchmarks.md: `make bench` for the labels, and for the
 # photos docs/benchmarks/validate.md, since both read, hash and decode every photo.
@@ -41,11 +40,4 @@ def describe_plan(prepared: Prepared, workers: int) -> dict[str, Any]:
 
 def print_plan(prepared: Prepared, workers: int, *, as_json: bool) -> None:
     """Shows a plan; nothing has been written."""
-    plan = describe_plan(prepared, workers)
-    if as_json:
-        console.print_json(plan)
-        return
-    rows = [[name.replace("_", " "), f"{value:,}"] for name, value in plan.items() if isinstance(value, int | float)]
-    rows += [[f"photos of {source}", f"{count:,}"] for source, count in plan["photos_by_source"].items()]
-    console.table("plan (nothing is written)", ["", "count"], rows)
-    say_exclusions(ledger_entries(prepared.lists, prepared.plan.ledger))
+    show_plan(describe_plan(prepared, workers), ledger_entries(prepared.lists, prepared.plan.ledger), as_json=as_json)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pipelines.pseudo_label.config import PseudoLabelConfig
 from pipelines.pseudo_label.grounding import Clock, Grounded, Grounder, Job, LoadGrounder, Phrase, ground
 from pipelines.pseudo_label.models import model_errors
+from pipelines.pseudo_label.narration import Line, Told, start, tell
 from pipelines.pseudo_label.partition import BOX_SPILL_SCHEMA
 from pipelines.pseudo_label.scan import line_name, line_ref
 from xdetr_data.accounting import Tally
@@ -29,8 +30,6 @@ from xdetr_data.grounded import (
     grounded_to_arrow,
 )
 from xdetr_data.photos import BadPhoto
-from xdetr_data.readers.json_stream import Unreadable
-from xdetr_data.readers.localized_narratives import Narrative, parse_narrative
 from xdetr_data.record import ImageRef, Rejected
 from xdetr_data.shards.spill import read_spills
 from xdetr_data.shards.writer import (
@@ -43,9 +42,8 @@ from xdetr_data.shards.writer import (
     write_stats,
 )
 from xdetr_data.stages.ground_phrases import PhraseCandidates
-from xdetr_data.stages.noun_phrases import NarrativeSentence, NounPhrases
 from xdetr_data.stages.place_openimages import BadBox, place_boxes
-from xdetr_data.stages.trace_agreement import TraceClock, trace_agreement
+from xdetr_data.stages.trace_agreement import trace_agreement
 from xdetr_data.storage import Folder
 
 GROUND_PREFIX = "grounded/photos"
@@ -69,21 +67,12 @@ class GroundContext:
 
 
 def make_ground_worker(context: GroundContext) -> "GroundWorker":
-    """Loads the language pipeline and the checkpoint: once a process."""
+    """Loads the checkpoint and, in its own process, the language pipeline: once for all shards of a process."""
     config = context.config
-    nouns = NounPhrases(config.spacy_model)
-    nouns.load()
+    start(config.spacy_model)
     grounder = context.load(config.ckpt, device=config.device, precision=config.precision, batch_size=config.batch_size)
-    return GroundWorker(context, nouns, grounder)
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """A narrative that can be read: where it stands, and its sentences with their mentions."""
-
-    group: str
-    narrative: Narrative
-    sentences: tuple[NarrativeSentence, ...]
+    tell(config.spacy_model, ())  # it can read now
+    return GroundWorker(context, grounder)
 
 
 @dataclass(slots=True)
@@ -91,9 +80,9 @@ class _Photo:
     """All that the inputs say of one photo."""
 
     row: int
-    narratives: list[tuple[str, bytes]] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     boxes: pa.Table | None = None
-    told: list[_Told] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
     rejects: list[Rejected] = field(default_factory=list)
 
 
@@ -110,9 +99,8 @@ class _Account:
 class GroundWorker:
     """Grounds shards, one after the other."""
 
-    def __init__(self, context: GroundContext, nouns: NounPhrases, grounder: Grounder) -> None:
+    def __init__(self, context: GroundContext, grounder: Grounder) -> None:
         self._context = context
-        self._nouns = nouns
         self._grounder = grounder
 
     def __call__(self, shard: int) -> ShardStats:
@@ -139,30 +127,23 @@ class GroundWorker:
         return stats
 
     def _find_phrases(self, photos: Sequence[_Photo]) -> list[list[Phrase]]:
-        """Parses the narratives of photos and cuts them into sentences with mentions, in one batch; their phrases."""
-        read: list[tuple[_Photo, str, Narrative]] = []
-        keys = self._context.photos["key"]
-        for photo in photos:
-            for where, data in photo.narratives:
-                narrative = parse_narrative(data)
-                problem = narrative.problem if isinstance(narrative, Unreadable) else _empty(narrative)
-                if problem is None and isinstance(narrative, Narrative):
-                    read.append((photo, where, narrative))
-                    continue
-                reason = "unreadable-narrative" if isinstance(narrative, Unreadable) else "empty-caption"
-                photo.rejects.append(
-                    Rejected(
-                        key=keys[photo.row].as_py(),
-                        unit="narrative",
-                        stage=READ_NARRATIVE,
-                        reason=reason,
-                        detail=str(problem),
-                        input_ref=where,
+        """Has the narratives of photos read, in one batch; their phrases."""
+        told = tell(self._context.config.spacy_model, [photo.lines for photo in photos])
+        for photo, results in zip(photos, told, strict=True):
+            for one in results:
+                if isinstance(one, Told):
+                    photo.told.append(one)
+                else:
+                    photo.rejects.append(
+                        Rejected(
+                            key=self._context.photos["key"][photo.row].as_py(),
+                            unit="narrative",
+                            stage=READ_NARRATIVE,
+                            reason=one.reason,
+                            detail=one.detail,
+                            input_ref=one.where,
+                        )
                     )
-                )
-        sentences = self._nouns([narrative.caption for _, _, narrative in read])
-        for (photo, where, narrative), found in zip(read, sentences, strict=True):
-            photo.told.append(_Told(where, narrative, found))
         return [
             [
                 Phrase(sentence.text, mention.spans)
@@ -250,21 +231,16 @@ class GroundWorker:
         return tuple(loose)
 
 
-def _empty(narrative: Narrative) -> str | None:
-    return None if narrative.caption.strip() else "the caption holds no words"
-
-
 def _queries(
-    told: _Told, candidates: Iterator[PhraseCandidates], size_hw: tuple[int, int], tally: Tally
+    told: Told, candidates: Iterator[PhraseCandidates], size_hw: tuple[int, int], tally: Tally
 ) -> Iterator[GroundedQuery]:
     """The sentences of a narrative; takes the next candidates for each mention in turn."""
-    clock = TraceClock(told.narrative)
     for sentence in told.sentences:
         phrases: list[GroundedPhrase] = []
         for mention in sentence.mentions:
             found = next(candidates)
             spans = tuple((begin + sentence.begin, end + sentence.begin) for begin, end in mention.spans)
-            agreement = trace_agreement(clock, spans, found.boxes_xyxy, size_hw)
+            agreement = trace_agreement(told.clock, spans, found.boxes_xyxy, size_hw)
             phrases.append(
                 GroundedPhrase(
                     spans=mention.spans,
@@ -308,7 +284,7 @@ def _read_shard(context: GroundContext, shard: int) -> list[_Photo]:
     photos: dict[int, _Photo] = {}
     columns = (narratives[name].to_pylist() for name in ("photo", "file", "row", "element"))
     for row, file, line, data in zip(*columns, strict=True):
-        photos.setdefault(row, _Photo(row)).narratives.append((line_ref(context.labels[file], line), data))
+        photos.setdefault(row, _Photo(row)).lines.append(Line(line_ref(context.labels[file], line), data))
     boxes = read_spills(context.out, context.box_spills, shard, BOX_SPILL_SCHEMA).combine_chunks()
     owner = boxes["photo"].to_numpy()
     begins = np.flatnonzero(np.diff(owner, prepend=-1)).tolist()

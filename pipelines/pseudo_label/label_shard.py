@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipelines.execution import no_cycle_collector
+from pipelines.job import finish_shard
 from pipelines.outcome import Outcome
 from pipelines.pseudo_label.ground_shard import GROUND_PREFIX
 from pipelines.pseudo_label.label import LabelRule, label_photo
@@ -22,7 +23,6 @@ from xdetr_data.shards.writer import (
     shard_name,
     write_rejects,
     write_samples,
-    write_stats,
 )
 from xdetr_data.storage import Folder
 
@@ -52,16 +52,16 @@ def label_shard(context: LabelContext, shard: int) -> ShardStats:
     with no_cycle_collector():
         rows, files = write_samples(context.out, stem, _samples(context, shard, tally, rejects))
     files.append(write_rejects(context.out, rejects_name(shard), rejects))
-    stats = ShardStats(
-        shard=shard,
+    return finish_shard(
+        context.out,
+        context.prefix,
+        shard,
         rows=rows,
         files=files,
-        accounting=tally.to_builtins(),
+        tally=tally,
         config_hash=context.config_hash,
-        seconds=round(time.monotonic() - started, 3),
+        started=started,
     )
-    write_stats(context.out, context.prefix, stats)
-    return stats
 
 
 def read_grounded(out: Folder, shard: int) -> Iterator[GroundedPhoto]:

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipelines.job import PartitionDone
+from pipelines.job import PartitionDone, finish_partition
 from pipelines.partitioning import PartitionTask, cut_tasks, read_again
 from pipelines.pseudo_label.plan import (
     BEYOND_LIMIT,
@@ -100,15 +99,14 @@ def run_partition(context: PartitionContext, task: PartitionTask) -> PartitionDo
                 for chunk in read_again(one.path, chunks, lambda: openimages.read_chunks(one.path)):
                     _spill_boxes(context, one, task.file, chunk, spill, tally, rejects)
             spill.close()
-    done = PartitionDone(
-        number=task.number,
+    return finish_partition(
+        context.out,
+        task,
         shard_of_batch=spill.shard_of_batch,
-        accounting=tally.to_builtins(),
+        tally=tally,
         rejects=entry(task.rejects, rejects_sink),
         config_hash=context.config_hash,
     )
-    context.out.write(f"{task.spill}.done.json", msgspec.json.encode(done))
-    return done
 
 
 def _spill_narratives(

@@ -3,10 +3,9 @@
 from collections import Counter
 from typing import Any
 
-from pipelines import console
 from pipelines.build import ledger_entries
 from pipelines.pseudo_label.recipe import Prepared
-from pipelines.summary import say_exclusions
+from pipelines.summary import show_plan
 
 
 def describe_plan(prepared: Prepared) -> dict[str, Any]:
@@ -29,14 +28,4 @@ def describe_plan(prepared: Prepared) -> dict[str, Any]:
 
 def print_plan(prepared: Prepared, *, as_json: bool) -> None:
     """Shows a plan; nothing has been written."""
-    plan = describe_plan(prepared)
-    if as_json:
-        console.print_json(plan)
-        return
-    rows = [[name.replace("_", " "), f"{value:,}"] for name, value in plan.items() if isinstance(value, int)]
-    rows += [[f"photos of {source}", f"{count:,}"] for source, count in plan["photos_by_source"].items()]
-    for unit, stages in plan["rejected_so_far"].items():
-        for stage, reasons in stages.items():
-            rows += [[f"{unit}s rejected: {stage}, {reason}", f"{count:,}"] for reason, count in reasons.items()]
-    console.table("plan (nothing is written)", ["", "count"], rows)
-    say_exclusions(ledger_entries(prepared.lists, prepared.plan.ledger))
+    show_plan(describe_plan(prepared), ledger_entries(prepared.lists, prepared.plan.ledger), as_json=as_json)

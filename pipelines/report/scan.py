@@ -15,9 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xdetr_data.distributions import Binned, Sums
-from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest
-from xdetr_data.shards.reader import read_batches, stems
+from xdetr_data.shards.reader import intact_labels, read_batches, stems
 from xdetr_data.statistics import ROWS_PER_BATCH, SCORE_EDGES
 from xdetr_data.storage import Folder
 
@@ -59,18 +58,13 @@ def scan_labels(
     ranks: list[Ranks] = [np.empty(0, np.uint64)]
     best: list[LabelAt] = []
     for stem in stems(manifest):
-        try:
+        with intact_labels(folder, stem):
             for batch in read_batches(folder, stem, COLUMNS, ROWS_PER_BATCH):
                 keys = batch["key"].to_pylist()
                 ranks.append(np.array([rank(key, seed) for key in keys], np.uint64))
                 best = heapq.nsmallest(lowest, chain(best, _lowest(batch, keys, lowest)))
                 sums.real("agreement", _agreement(batch), SCORE_EDGES)
                 advance(batch.num_rows)
-        except (pa.ArrowException, KeyError, UnicodeDecodeError, IndexError) as error:
-            message = " ".join(str(error).split())
-            raise InputError(
-                f"{folder.path(stem)}.parquet: is damaged ({message}); see 'xdetr-data validate {folder.url}'"
-            ) from error
     return LabelScan(
         ranks=np.sort(np.concatenate(ranks)), lowest=tuple(best), agreement=sums.binned("agreement", SCORE_EDGES)
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow.compute as pc
 
 from pipelines.dataset import copy_file
+from pipelines.job import finish_shard
 from xdetr_data.accounting import Tally
 from xdetr_data.decisions import Decision
 from xdetr_data.errors import InputError
@@ -15,14 +16,12 @@ from xdetr_data.manifest import ShardEntry
 from xdetr_data.record import Rejected
 from xdetr_data.shards.reader import read_batches, read_samples
 from xdetr_data.shards.writer import (
-    FileEntry,
     Sample,
     ShardStats,
     rejects_name,
     shard_name,
     write_rejects,
     write_samples,
-    write_stats,
 )
 from xdetr_data.stages.apply_review import STAGE, apply_review
 from xdetr_data.storage import Folder
@@ -63,22 +62,16 @@ def review_shard(context: ReviewContext, shard: int) -> ShardStats:
     tally.went_out("photo", rows)
     _count(context.out, stem, tally, came_in=False)
     files = [*files, *others, write_rejects(context.out, rejects_name(shard), rejects)]
-    return _finish(context, shard, rows, files, tally, started)
-
-
-def _finish(
-    context: ReviewContext, shard: int, rows: int, files: list[FileEntry], tally: Tally, started: float
-) -> ShardStats:
-    stats = ShardStats(
-        shard=shard,
+    return finish_shard(
+        context.out,
+        context.prefix,
+        shard,
         rows=rows,
         files=files,
-        accounting=tally.to_builtins(),
+        tally=tally,
         config_hash=context.config_hash,
-        seconds=round(time.monotonic() - started, 3),
+        started=started,
     )
-    write_stats(context.out, context.prefix, stats)
-    return stats
 
 
 def _count(folder: Folder, stem: str, tally: Tally, *, came_in: bool) -> None:

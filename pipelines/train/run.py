@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -52,16 +52,35 @@ class Training:
         return self.step.steps_done >= self.length.total_steps
 
 
+class Pace(NamedTuple):
+    """Of the steps since the last look: seconds a step, and the share of them that was spent waiting for data."""
+
+    step_s: float
+    waiting_share: float
+
+
 class Clock:
     """Time per step since this process began, without the time that evaluations take."""
 
     def __init__(self, first: int) -> None:
         self.first, self.began, self.paused = first, time.perf_counter(), 0.0
+        self._looked = (first, 0.0, 0.0)
+
+    @property
+    def worked(self) -> float:
+        """Seconds so far."""
+        return time.perf_counter() - self.began - self.paused
 
     def left(self, step: int, total: int) -> float:
         """Seconds until the end at the pace so far."""
-        worked = time.perf_counter() - self.began - self.paused
-        return worked / max(1, step - self.first) * (total - step)
+        return self.worked / max(1, step - self.first) * (total - step)
+
+    def pace(self, step: int, waited_s: float) -> Pace:
+        """The pace since the last call; ``waited_s`` is all the waiting so far."""
+        now = (step, self.worked, waited_s)
+        steps, worked, waited = (new - old for new, old in zip(now, self._looked, strict=True))
+        self._looked = now
+        return Pace(worked / max(1, steps), waited / worked)
 
 
 def train(job: Job, group: Group) -> int:
@@ -171,12 +190,12 @@ def _report(training: Training, report: StepReport, keys: list[str]) -> None:
         return
     done, total = training.step.steps_done, training.length.total_steps
     left = training.clock.left(done, total)
-    waited = training.batches.waited_seconds
-    values: dict[str, Any] = {"epoch": done / training.length.steps_per_epoch, **scalars, "waited_s": waited}
+    pace = training.clock.pace(done, training.batches.waited_seconds)
+    values: dict[str, Any] = {"epoch": done / training.length.steps_per_epoch, **scalars, **pace._asdict()}
     values["keys_crc32"] = crc32(" ".join(keys).encode())
     training.metrics.add("train", done, values)
     parts = " ".join(f"{name}={scalars[name]:.3f}" for name in _shown(scalars))
-    say(f"step {done:,}/{total:,} loss={scalars['total']:.3f} {parts} eta {duration(left)}")
+    say(f"step {done:,}/{total:,} loss={scalars['total']:.3f} {parts} {pace.step_s:.2f} s/step, eta {duration(left)}")
 
 
 def _shown(scalars: dict[str, float]) -> list[str]:

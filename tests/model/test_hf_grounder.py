@@ -312,8 +312,10 @@ def test_phrases_beyond_the_text_limit_are_said_to_be() -> None:
     )
     assert (gone.fit, len(gone.scores)) == ("truncated", 0)
     assert (cut.fit, len(cut.scores)) == ("cut", 2)
-    ((owl_cut,),) = grounder("owlv2").ground(PHOTOS[:1], [[PhraseQuery(text=long, spans=((0, 60),))]], keep=2)
-    assert owl_cut.fit == "cut"
+    longer = PhraseQuery(text="dog " * 80, spans=((0, 319),))
+    for family in ("owlv2", "omdet-turbo"):
+        ((whole, cut),) = grounder(family).ground(PHOTOS[:1], [[CIRCLE, longer]], keep=2)
+        assert (whole.fit, cut.fit) == ("whole", "cut")
 
 
 def test_a_model_that_is_no_detector_is_refused(tmp_path: Path) -> None:

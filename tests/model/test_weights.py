@@ -186,6 +186,24 @@ def test_a_backbone_without_counterpart_is_refused(tmp_path: Path) -> None:
         from_deformable_detr(tmp_path / "published")
 
 
+def test_a_detector_most_of_whose_weights_do_not_fit_is_refused(tmp_path: Path) -> None:
+    publish(tmp_path / "published", REFINED)
+    config = tmp_path / "published" / "config.json"
+    width = json.loads(config.read_text())["d_model"]
+    config.write_text(config.read_text().replace(f'"d_model": {width}', f'"d_model": {2 * width}'))
+    with pytest.raises(CheckpointError, match=r"only \d+ of the detector's \d+ weights"):
+        from_deformable_detr(tmp_path / "published", backbone_norm="group")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"model_type": "deformable_detr", "encoder_layers": "x"}'])
+def test_a_damaged_config_is_one_line(content: str, tmp_path: Path) -> None:
+    publish(tmp_path / "published", REFINED)
+    (tmp_path / "published" / "config.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"config\.json: cannot be read") as caught:
+        from_deformable_detr(tmp_path / "published")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_transformers_backbone_is_taken_as_it_is(tmp_path: Path) -> None:
     values = detector_values(**REFINED) | {"backbone_config": dict(BACKBONE), "num_labels": 1}
     torch.manual_seed(0)

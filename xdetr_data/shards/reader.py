@@ -1,6 +1,7 @@
 """Reads a finished dataset: samples from its tars, labels from its Parquet files, one key without a scan."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -94,6 +95,18 @@ def read_batches(
             yield from parquet.iter_batches(rows, columns=None if columns is None else list(columns), use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{folder.path(name)}: cannot be read ({error}); build or copy it again") from error
+
+
+@contextmanager
+def intact_labels(folder: Folder, stem: str) -> Iterator[None]:
+    """What fails inside, fails because the shard's label rows are not what they should be: raises InputError."""
+    try:
+        yield
+    except (pa.ArrowException, KeyError, UnicodeDecodeError, IndexError) as error:
+        message = " ".join(str(error).split())
+        raise InputError(
+            f"{folder.path(stem)}.parquet: is damaged ({message}); see 'xdetr-data validate {folder.url}'"
+        ) from error
 
 
 def read_records(folder: Folder, stem: str) -> Iterator[GroundedImage]:

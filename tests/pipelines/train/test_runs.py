@@ -53,6 +53,13 @@ def test_a_run_leaves_a_model_its_best_metrics_events_and_checkpoints(whole: Pat
     assert not list(whole.rglob(".*.tmp-*"))
 
 
+def test_metrics_say_how_long_a_step_takes_and_how_much_of_it_is_waiting(whole: Path) -> None:
+    steps = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    paces = [(step["step_s"], step["waiting_share"]) for step in steps if step["kind"] == "train"]
+    assert all(0 < step_s < 60 and 0 <= waiting <= 1 for step_s, waiting in paces)
+    assert sum(waiting for _, waiting in paces) > 0
+
+
 def test_the_model_is_the_average_of_the_weights(whole: Path) -> None:
     state = load_newest(whole)
     assert state is not None

@@ -73,6 +73,9 @@ def start(*flags: str | Path, stderr: IO[str] | int = subprocess.PIPE) -> subpro
     )
 
 
+CLOCKED = {"step_s", "waiting_share"}
+
+
 def lines(run: Path, kind: str = "train") -> list[dict[str, Any]]:
     """Lines of metrics.jsonl without what the clock decides; a line that is being written is left out."""
     path = run / "metrics.jsonl"
@@ -80,4 +83,4 @@ def lines(run: Path, kind: str = "train") -> list[dict[str, Any]]:
         [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")] if path.exists() else []
     )
     found = [json.loads(line) for line in whole]
-    return [{name: v for name, v in one.items() if name != "waited_s"} for one in found if one["kind"] == kind]
+    return [{name: v for name, v in one.items() if name not in CLOCKED} for one in found if one["kind"] == kind]
