@@ -15,7 +15,7 @@ from transformers.models.deformable_detr.modeling_deformable_detr import Deforma
 from xdetr_model.configuration import XDetrConfig
 from xdetr_model.precision import full
 from xdetr_model.proposals import Proposals
-from xdetr_model.text_tower import build_text_encoder, pool_sentences
+from xdetr_model.text_tower import build_text_encoder, encode_states, pool_sentences
 from xdetr_model.trunk import InitWholeModules, XDetrTrunk
 
 PRIOR_OBJECT = 0.01  # probability of an object that an untrained query states (focal loss paper, sec. 3.3)
@@ -143,7 +143,7 @@ class XDetrModel(InitWholeModules, PreTrainedModel):  # type: ignore[misc]
                 torch.zeros(*input_ids.shape, width, device=self.device),
                 torch.zeros(input_ids.shape[0], width, device=self.device),
             )
-        states = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        states = encode_states(self.text_encoder, input_ids, attention_mask)
         pooled = pool_sentences(states, attention_mask, self.config.sentence_pooling)
         return TextEncoding(_unit(self.token_projection(states)), _unit(self.sentence_projection(pooled)))
 

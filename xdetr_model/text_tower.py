@@ -17,6 +17,9 @@ from xdetr_model.errors import CheckpointError, TargetError
 Span = tuple[int, int]
 Fit = Literal["whole", "cut", "truncated", "between_tokens"]
 
+LENGTH_GROUPS = 4  # as many calls of the encoder at most, and so many texts in each at least
+TEXTS_PER_GROUP = 8
+
 
 class TokenizedTexts(NamedTuple):
     """``input_ids [N, T]``, ``attention_mask [N, T]``, and ``offsets_char [N, T, 2]`` (0, 0 for special tokens).
@@ -107,6 +110,33 @@ def phrase_tokens(tokenized: TokenizedTexts, row: int, text: str, spans_char: Se
     if tokens:
         return PhraseTokens(tokens, "cut" if beyond else "whole")
     return PhraseTokens(tokens, "truncated" if beyond else "between_tokens")
+
+
+def encode_states(encoder: nn.Module, input_ids_NT: Tensor, attention_mask_NT: Tensor) -> Tensor:
+    """The encoder's last states ``[N, T, D]``; what stands at padding means nothing.
+
+    On a CPU, where padding costs as much as words, texts of like length are encoded together.
+    """
+    groups = _like_lengths(attention_mask_NT) if attention_mask_NT.device.type == "cpu" else []
+    if len(groups) < 2 or torch.compiler.is_compiling():
+        whole: Tensor = encoder(input_ids=input_ids_NT, attention_mask=attention_mask_NT).last_hidden_state
+        return whole
+    parts = []
+    for rows, width in groups:
+        ids, mask = input_ids_NT[rows, :width], attention_mask_NT[rows, :width]
+        states = encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        parts.append(nn.functional.pad(states, (0, 0, 0, input_ids_NT.shape[1] - width)))
+    back = torch.cat([rows for rows, _ in groups]).argsort()
+    return torch.cat(parts)[back]
+
+
+def _like_lengths(attention_mask_NT: Tensor) -> list[tuple[Tensor, int]]:
+    """Rows from short to long in groups of equally many, each with its longest length."""
+    places = torch.arange(1, attention_mask_NT.shape[1] + 1, device=attention_mask_NT.device)
+    lengths = (attention_mask_NT.bool() * places).amax(1).clamp(min=1)
+    count = min(LENGTH_GROUPS, len(lengths) // TEXTS_PER_GROUP)
+    order = lengths.argsort(stable=True)
+    return [(rows, int(lengths[rows[-1]])) for rows in order.tensor_split(count)] if count > 1 else []
 
 
 def pool_sentences(states_NTD: Tensor, attention_mask_NT: Tensor, how: str) -> Tensor:
