@@ -4,10 +4,12 @@ The model is a value that is passed in (``xdetr_model.grounder.Grounder`` or any
 """
 
 import io
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -95,32 +97,42 @@ def ground(
     shape. What is in a batch depends on the jobs alone.
     """
     size = batch_size * READ_AHEAD_BATCHES
-    with (
-        ThreadPoolExecutor(threads, thread_name_prefix="read-ahead") as readers,
-        ThreadPoolExecutor(1, thread_name_prefix="ask") as asker,
-        ThreadPoolExecutor(1, thread_name_prefix="model") as model,
-    ):
+    with _threads(threads, "read-ahead") as readers, _threads(1, "ask") as asker, _threads(1, "model") as model:
+        stopped = threading.Event()
 
         def run(photos: Sequence["Future[_Ready]"], phrases: "Future[Sequence[Sequence[Phrase]]]") -> list[Grounded]:
             started = time.monotonic()
             ready = [future.result() for future in photos]
             asked = phrases.result()
             begun = time.monotonic()
-            results = _ground_window(ready, asked, grounder, batch_size, keep)
+            results = _ground_window(ready, asked, grounder, batch_size, keep, stopped)
             clock.waiting_s += begun - started
             clock.grounding_s += time.monotonic() - begun
             clock.photos += len(results)
             return results
 
         in_flight: deque[Future[list[Grounded]]] = deque()
-        for begin in range(0, len(jobs), size):
-            window = jobs[begin : begin + size]
-            photos = [readers.submit(_prepare, job, grounder) for job in window]
-            in_flight.append(model.submit(run, photos, asker.submit(ask, window)))
-            if len(in_flight) == WINDOWS_IN_FLIGHT:
+        try:
+            for begin in range(0, len(jobs), size):
+                window = jobs[begin : begin + size]
+                photos = [readers.submit(_prepare, job, grounder) for job in window]
+                in_flight.append(model.submit(run, photos, asker.submit(ask, window)))
+                if len(in_flight) == WINDOWS_IN_FLIGHT:
+                    yield from in_flight.popleft().result()
+            while in_flight:
                 yield from in_flight.popleft().result()
-        while in_flight:
-            yield from in_flight.popleft().result()
+        finally:
+            stopped.set()
+
+
+@contextmanager
+def _threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Threads that leave what they have not begun, when the caller is interrupted or fails."""
+    pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +156,20 @@ def _prepare(job: Job, grounder: Grounder) -> _Ready:
 
 
 def _ground_window(
-    ready: Sequence[_Ready], phrases: Sequence[Sequence[Phrase]], grounder: Grounder, batch_size: int, keep: int
+    ready: Sequence[_Ready],
+    phrases: Sequence[Sequence[Phrase]],
+    grounder: Grounder,
+    batch_size: int,
+    keep: int,
+    stopped: threading.Event,
 ) -> list[Grounded]:
+    """Batch by batch, as long as somebody wants the results."""
     found: list[Sequence[PhraseCandidates]] = [[] for _ in ready]
     able = [i for i, one in enumerate(ready) if one.prepared is not None and phrases[i]]
     able.sort(key=lambda i: (_shape(ready[i]), i))
     for begin in range(0, len(able), batch_size):
+        if stopped.is_set():
+            break
         batch = able[begin : begin + batch_size]
         results = grounder.ground_prepared([ready[i].prepared for i in batch], [phrases[i] for i in batch], keep)
         for i, candidates in zip(batch, results, strict=True):

@@ -1,17 +1,19 @@
 """Narratives are read in a process of their own: spaCy and the model would take turns with one interpreter's lock.
 
-The process is started when a run first needs it, serves all shards of its parent, and ends with it.
+The process (this module, run with ``-m``) is started when a run first needs it and serves all shards of its parent. It
+stands in a session of its own, so that Ctrl-C is its parent's matter, and ends when its parent closes the pipe or dies.
 """
 
+import atexit
 import functools
-import multiprocessing
 import os
-import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 from xdetr_data.errors import XdetrDataError
@@ -19,6 +21,8 @@ from xdetr_data.readers.json_stream import Unreadable
 from xdetr_data.readers.localized_narratives import Narrative, parse_narrative
 from xdetr_data.stages.noun_phrases import NarrativeSentence, NounPhrases
 from xdetr_data.stages.trace_agreement import TraceClock
+
+LONGEST_CAPTION = 50_000  # characters; people say some hundred, and a tagger takes memory by the word
 
 
 class Line(NamedTuple):
@@ -46,42 +50,100 @@ class NotTold:
     detail: str
 
 
+Photos = Sequence[Sequence[Line]]
+Answer = list[list[Told | NotTold]]
+
+
 def start(spacy_model: str | None) -> None:
     """Starts the process, and has it load the language pipeline while the caller does something else."""
-    _process().submit(_tell, spacy_model, ())
+    _reader().ask(spacy_model, ())
 
 
-def tell(spacy_model: str | None, photos: Sequence[Sequence[Line]]) -> list[list[Told | NotTold]]:
+def tell(spacy_model: str | None, photos: Photos) -> Answer:
     """What the lines of each photo say, in their order.
 
     Raises ConfigError where the language pipeline is not installed, XdetrDataError where the process was killed.
     """
+    reader = _reader()
     try:
-        return _process().submit(_tell, spacy_model, photos).result()
-    except BrokenProcessPool as error:
-        _process.cache_clear()
+        return reader.answer(spacy_model, photos)
+    except (EOFError, OSError) as error:
+        code = reader.close()
+        first = f" while it read {photos[0][0].where} and what follows" if photos and photos[0] else ""
         raise XdetrDataError(
-            "the process that reads narratives ended unexpectedly; go on with --resume, with fewer --workers where "
-            "memory ran out"
+            f"the process that reads narratives ended{first} (exit code {code}; -9 is a kill, as when memory runs "
+            "out); go on with --resume, with fewer --workers"
         ) from error
 
 
-@functools.cache
-def _process() -> ProcessPoolExecutor:
-    spawn = multiprocessing.get_context("spawn")  # a fork would copy the locks of the model's threads
-    return ProcessPoolExecutor(1, mp_context=spawn, initializer=_leave_signals_to_parent)
+class _Reader:
+    """The process, seen from its parent."""
+
+    def __init__(self) -> None:
+        self._pipe, theirs = Pipe()
+        self._lock = threading.Lock()
+        self._unread = 0
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", __spec__.name, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        theirs.close()
+        atexit.register(self.close)
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    def ask(self, spacy_model: str | None, photos: Photos) -> None:
+        self._pipe.send((spacy_model, photos))
+        self._unread += 1
+
+    def answer(self, spacy_model: str | None, photos: Photos) -> Answer:
+        with self._lock:
+            self.ask(spacy_model, photos)
+            while self._unread:  # the answers to what was asked before are of no interest
+                found: Answer | XdetrDataError = self._pipe.recv()
+                self._unread -= 1
+        if isinstance(found, XdetrDataError):
+            raise found
+        return found
+
+    def close(self) -> int:
+        """Ends the process; its exit code."""
+        self._pipe.close()
+        return self.process.wait()
 
 
-def _leave_signals_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+_readers: list[_Reader] = []
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+def _reader() -> _Reader:
+    """The process of this one; a new one where it has ended."""
+    if _readers and not _readers[0].is_alive:
+        _readers.clear()
+    if not _readers:
+        _readers.append(_Reader())
+    return _readers[0]
+
+
+def _serve(pipe: Connection) -> None:
+    """In the process: answers until the parent closes its end, or is gone."""
+    while True:
+        try:
+            spacy_model, photos = pipe.recv()
+        except EOFError:
+            return
+        try:
+            found: Answer | XdetrDataError = _tell(spacy_model, photos)
+        except XdetrDataError as error:
+            found = error
+        try:
+            pipe.send(found)
+        except BrokenPipeError:
+            return
 
 
 @functools.cache
@@ -91,11 +153,11 @@ def _nouns(spacy_model: str | None) -> NounPhrases:
     return nouns
 
 
-def _tell(spacy_model: str | None, photos: Sequence[Sequence[Line]]) -> list[list[Told | NotTold]]:
+def _tell(spacy_model: str | None, photos: Photos) -> Answer:
     """All narratives of the photos are tagged in one batch."""
+    nouns = _nouns(spacy_model)
     read = [[_read(line) for line in lines] for lines in photos]
-    captions = [one.caption for lines in read for one in lines if isinstance(one, Narrative)]
-    sentences = iter(_nouns(spacy_model)(captions))
+    sentences = iter(nouns([one.caption for lines in read for one in lines if isinstance(one, Narrative)]))
     return [
         [
             Told(line.where, next(sentences), TraceClock(one)) if isinstance(one, Narrative) else one
@@ -111,4 +173,13 @@ def _read(line: Line) -> Narrative | NotTold:
         return NotTold(line.where, "unreadable-narrative", narrative.problem)
     if not narrative.caption.strip():
         return NotTold(line.where, "empty-caption", "the caption holds no words")
+    if len(narrative.caption) > LONGEST_CAPTION:
+        detail = f"the caption has {len(narrative.caption):,} characters, more than {LONGEST_CAPTION:,}"
+        return NotTold(line.where, "caption-too-long", detail)
     return narrative
+
+
+if __name__ == "__main__":
+    from pipelines.pseudo_label import narration  # values must be of the module that the parent knows
+
+    narration._serve(Connection(int(sys.argv[1])))

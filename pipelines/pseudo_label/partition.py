@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipelines.job import PartitionDone, finish_partition
@@ -158,8 +159,11 @@ def _spill_boxes(
 def _photo_of_box(context: PartitionContext, image_id: pa.ChunkedArray) -> tuple[Codes, NDArray[np.bool_]]:
     """The photo of each row or a code, and which rows name none; looks each id up once."""
     encoded = image_id.combine_chunks().dictionary_encode()
-    ids = np.array(encoded.dictionary.cast(pa.binary()).to_pylist(), dtype=np.bytes_)
     known = context.box_ids
+    texts = encoded.dictionary.cast(pa.binary())
+    # numpy gives every id the room of the longest: one that is longer than all known ids becomes one that is no text
+    texts = pc.if_else(pc.less_equal(pc.binary_length(texts), known.dtype.itemsize), texts, b"\xff")
+    ids = np.array(texts.to_pylist(), dtype=np.bytes_)
     if len(known) == 0 or len(ids) == 0:
         found = np.full(len(ids), UNKNOWN, dtype=np.int32)
     else:

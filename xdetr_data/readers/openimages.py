@@ -78,8 +78,9 @@ def parse_boxes(chunk: ArrayChunk, columns: Sequence[str]) -> BoxRows:
     """The rows of a chunk of a file with these columns. Every line is either a row of the table or a problem."""
     problems: list[tuple[int, str]] = []
     try:
+        chunk.data.decode()  # pyarrow cannot show a line that is no text to the one who skips it
         table = _read_table(chunk.data, columns, problems)
-    except pa.ArrowInvalid:  # a value of another type somewhere
+    except (UnicodeDecodeError, pa.ArrowInvalid):  # or a value of another type somewhere
         table = None
     if table is None or table.num_rows + len(problems) != chunk.count:  # or a line end inside a value
         table, problems = _read_lines(split_lines(chunk.data), columns)

@@ -33,6 +33,8 @@ MARGIN = 0.1  # of the box's side, at each side: people circle objects, and over
 OFF_PHOTO = 0.1  # of the photo's side: a point further out is a mouse that left, not one that points at the border
 TRIM = 0.05  # of the time, at each end of each axis: the way to the object and from it
 MIN_EXTENT = 0.04  # of the photo's side: nobody points more exactly
+LATEST_S = 1e6  # days; what claims to be later is damaged, and its arithmetic would overflow
+MANY_WORDS = 400  # from which on frequent words no longer anchor an alignment: its time grows with their cube
 TOUCH_S = 1e-3  # a point counts for at least this long, so that the last one of a trace counts at all
 
 Floats = NDArray[np.float64]
@@ -77,7 +79,8 @@ def _said_words(utterances: Sequence[Utterance]) -> tuple[list[str], Floats]:
     for one in utterances:
         words = _WORD.findall(one.utterance.lower())
         said += words
-        times += _share(words, one.start_time, max(one.start_time, one.end_time))
+        begin_s, end_s = (min(max(time_s, -LATEST_S), LATEST_S) for time_s in (one.start_time, one.end_time))
+        times += _share(words, begin_s, max(begin_s, end_s))
     return said, np.array(times, dtype=np.float64).reshape(-1, 2)
 
 
@@ -94,7 +97,7 @@ def _matching_runs(a: list[str], b: list[str]) -> list[tuple[int, int, int, int]
     """Runs ``(a begin, a end, b begin, b end)`` that stand for each other: equal words, or words in one place."""
     if a == b:
         return [(0, len(a), 0, len(b))]
-    matcher = SequenceMatcher(None, a, b, autojunk=False)
+    matcher = SequenceMatcher(None, a, b, autojunk=len(b) > MANY_WORDS)
     if not any(block.size for block in matcher.get_matching_blocks()):
         return []
     return [(i, j, k, m) for kind, i, j, k, m in matcher.get_opcodes() if kind in ("equal", "replace")]
@@ -147,6 +150,7 @@ class TraceClock:
 
 def _held(points_xyt: Floats) -> Floats:
     """``[P, 3]`` of one trace → ``[P, 4]``: x, y, since when, until when the mouse was there (until the next point)."""
+    points_xyt[:, 2] = points_xyt[:, 2].clip(-LATEST_S, LATEST_S)
     points = points_xyt[np.argsort(points_xyt[:, 2], kind="stable")]
     until = np.append(points[1:, 2], points[-1, 2])
     return np.column_stack([points, until])

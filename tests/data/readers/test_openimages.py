@@ -211,3 +211,10 @@ def test_the_real_class_names_are_601():
     names = read_class_names(str(FIXTURES / "class-descriptions-boxable.csv"))
     assert len(names) == 601
     assert names["/m/011k07"] == "Tortoise"
+
+
+def test_a_short_row_that_is_no_text_is_a_problem_and_no_noise(capfd: pytest.CaptureFixture[str]):
+    found = parse(ROW, b"b,caf\xe9,/m/1,1", ROW)
+    assert found.table.num_rows == 2
+    assert [line for line, _ in found.problems] == [2]
+    assert capfd.readouterr().err == ""

@@ -147,6 +147,12 @@ def test_everything_is_in_its_photos_shard_or_accounted_for(world, tmp_path):
     ]
 
 
+def test_an_image_id_of_a_megabyte_takes_no_other_rows_room(world, tmp_path):
+    world.add("damaged.csv", HEADER, *(row(f"{number:016x}") for number in range(20_000)), row("x" * 1_000_000))
+    tally, *_ = spilled(world.plan(), Folder(str(tmp_path / "out")))
+    assert tally.rejects("box")["partition"]["photo-not-in-set"] >= 19_990
+
+
 def test_many_tasks_and_many_processes_spill_the_same(world, tmp_path, monkeypatch):
     monkeypatch.setattr("xdetr_data.readers.lines.iter_line_chunks.__kwdefaults__", {"chunk_bytes": 70})
     monkeypatch.setattr("xdetr_data.readers.localized_narratives.read_chunks.__kwdefaults__", {"chunk_bytes": 70})
