@@ -250,7 +250,7 @@ def test_on_the_derived_truth_the_true_box_outranks_the_others_of_its_photo():
     assert np.mean(aucs) > 0.9
 
 
-@pytest.mark.parametrize("begin_s, end_s", [(-1.7e308, 1.7e308), (1e300, 1e301), (0.0, 1.7e308)])
+@pytest.mark.parametrize(("begin_s", "end_s"), [(-1.7e308, 1.7e308), (1e300, 1e301), (0.0, 1.7e308)])
 def test_times_that_nothing_can_have_are_no_error(begin_s: float, end_s: float):
     assert align_words("dog", [Utterance("dog cat", begin_s, end_s)]) is not None
     trace = [TracePoint(0.5, 0.5, time_s) for time_s in (begin_s, 0.0, end_s)]
@@ -267,6 +267,6 @@ def test_thousands_of_words_said_again_and_again_are_aligned_in_moments():
 
 def test_a_long_caption_is_aligned_by_its_rarer_words():
     words = [f"word{number}" for number in range(500)]
-    times = align_words(" ".join(words[:250] + ["uh"] + words[250:]), say(" ".join(words)))
+    times = align_words(" ".join([*words[:250], "uh", *words[250:]]), say(" ".join(words)))
     assert times is not None
     assert times.time_s[300, 0] == pytest.approx(0.5 * 299)
