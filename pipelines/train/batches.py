@@ -279,6 +279,7 @@ class TrainBatches:
         self._epoch = self._step = 0
         self._in_row: dict[SourceName, int] = dict.fromkeys(self._sets, 0)
         self.counts = LoadCounts()
+        self.last_unreadable: UnreadableSample | None = None
         self.waited_seconds = 0.0
 
     def _identify(self, streams: Sequence[Stream], world_size: int) -> dict[str, Any]:
@@ -357,6 +358,7 @@ class TrainBatches:
         for name, problems in raw.unreadable.items():
             for problem in problems:
                 self._in_row[name] = 0 if problem is None else self._in_row[name] + 1
+                self.last_unreadable = problem or self.last_unreadable
                 if problem is not None and (self._in_row[name] >= self._data.max_unreadable or name not in raw.batches):
                     raise InputError(
                         f"--{name} {self._paths[name]}: {self._data.max_unreadable} samples in a row are unreadable "

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipelines.train.say import warn
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import read_manifest
 from xdetr_data.record import GroundedImage
@@ -20,20 +22,42 @@ from xdetr_model.grounder import PhraseQuery
 
 
 def dataset_photos(path: str, limit: int | None) -> Iterator[LabelledPhoto]:
-    """The first ``limit`` photos of a dataset in the order of its shards; raises InputError."""
+    """The first ``limit`` photos of a dataset in the order of its shards.
+
+    Those that cannot be decoded are left out, with one warning at the end. Raises InputError where that is all of them.
+    """
     folder = Folder(path)
     samples = (sample for stem in stems(read_manifest(folder)) for sample in read_samples(folder, stem))
-    for index, sample in enumerate(samples):
-        if limit is not None and index >= limit:
-            return
+    count, problems = 0, []
+    for sample in islice(samples, limit):
+        count += 1
         if sample.photo is None:
             raise InputError(
                 f"--val {path}: {sample.record.key} has no photo; build the dataset without --metadata-only"
             )
-        yield _of_record(sample.record, sample.photo.data)
+        photo = _decoded(sample.photo.data)
+        if isinstance(photo, str):
+            problems.append(f"{sample.record.key}: {photo}")
+        else:
+            yield _of_record(sample.record, photo)
+    if not problems:
+        return
+    told = f"--val {path}: {len(problems)} of {count} photos cannot be read (first: {problems[0]})"
+    if len(problems) == count:
+        raise InputError(f"{told}; see 'xdetr-data validate {path}'")
+    warn(f"{told} and are left out; see 'xdetr-data validate {path}'")
 
 
-def _of_record(record: GroundedImage, photo: bytes) -> LabelledPhoto:
+def _decoded(data: bytes) -> Image.Image | str:
+    """A photo, or why there is none."""
+    try:
+        with Image.open(BytesIO(data)) as opened:
+            return opened.convert("RGB")
+    except Exception as error:  # on damaged bytes Pillow raises almost anything
+        return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _of_record(record: GroundedImage, photo: Image.Image) -> LabelledPhoto:
     boxes = _boxes([region.box_xyxy for region in record.regions])
     phrases = tuple(
         PhraseToFind(
@@ -44,9 +68,7 @@ def _of_record(record: GroundedImage, photo: bytes) -> LabelledPhoto:
         if phrase.regions
     )
     is_crowd = np.array([region.is_crowd for region in record.regions], dtype=np.bool_)
-    with Image.open(BytesIO(photo)) as opened:
-        image = opened.convert("RGB")
-    return LabelledPhoto(photo=image, boxes=TrueBoxes(boxes_xyxy=boxes, is_crowd=is_crowd), phrases=phrases)
+    return LabelledPhoto(photo=photo, boxes=TrueBoxes(boxes_xyxy=boxes, is_crowd=is_crowd), phrases=phrases)
 
 
 def toy_photos(world: Path, splits: Sequence[str], files: Sequence[str], limit: int | None) -> Iterator[LabelledPhoto]:

@@ -39,6 +39,16 @@ class Metrics:
             self._events.close()
 
 
+def find_line(out: Path, kind: str, step: int) -> dict[str, Any] | None:
+    """The line of a kind and step in a run's metrics, None where there is none."""
+    path = out / METRICS
+    for line in path.read_bytes().splitlines(True) if path.exists() else []:
+        if _step(line) == step and (values := msgspec.json.decode(line))["kind"] == kind:
+            found: dict[str, Any] = values
+            return found
+    return None
+
+
 def _step(line: bytes) -> float:
     """The step of a line; a line that a kill cut short counts as one to drop."""
     try:

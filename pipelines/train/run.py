@@ -16,11 +16,11 @@ from pipelines.train.build import Built, build
 from pipelines.train.job import Job
 from pipelines.train.keeping import keep_model
 from pipelines.train.labelled import dataset_photos
-from pipelines.train.metrics import Metrics
+from pipelines.train.metrics import Metrics, find_line
 from pipelines.train.processes import Group
 from pipelines.train.recipe import Length, length_of, make_batches, make_step
 from pipelines.train.saved import load_newest, save_state
-from pipelines.train.say import duration, say
+from pipelines.train.say import duration, say, warn
 from pipelines.train.stopping import StopRequest, stop_on_signals
 from xdetr_data.errors import ConfigError
 from xdetr_model.evaluate.driver import evaluate
@@ -33,7 +33,8 @@ DECISIVE = ("boxes/ap50", "phrases/all/recall@1")  # the mean of these decides w
 
 @dataclass(kw_only=True)
 class Training:
-    """A run under way in one process. ``best`` is the best figure so far, on which ``best/`` stands."""
+    """A run under way in one process. ``best`` is the best figure so far, on which ``best/`` stands; ``unreadable``
+    the unreadable photos that were told of."""
 
     job: Job
     out: Path
@@ -43,6 +44,7 @@ class Training:
     step: TrainStep
     length: Length
     best: float | None = None
+    unreadable: int = 0
     metrics: Metrics | None = None
     clock: "Clock" = field(default_factory=lambda: Clock(0))
 
@@ -91,6 +93,7 @@ def train(job: Job, group: Group) -> int:
     training = prepare(job, group)
     with stop_on_signals() as request:
         try:
+            _make_up_evaluation(training)
             code = _take_steps(training, request)
         finally:
             if training.metrics is not None:
@@ -127,6 +130,7 @@ def prepare(job: Job, group: Group) -> Training:
         step.load_state_dict(state["step_state"])
         batches.load_state_dict(state["loader"][group.rank])
         training.best = state["best"]
+        training.unreadable = sum(loader["counts"]["photos_unreadable"] for loader in state["loader"])
     training.clock = Clock(step.steps_done)
     group.first_does(lambda: folder.sweep(out))
     if group.is_first:
@@ -159,16 +163,33 @@ def _take_steps(training: Training, request: StopRequest) -> int:
         done = step.steps_done
         if done % save.log_every == 0 or training.is_done:
             _report(training, report, keys)
-        if training.is_done or done % job.run.evaluate.every_steps == 0:
-            _evaluate(training)
         code = training.group.largest(request.code)
         if code or training.is_done or done % save.every_steps == 0:
-            _save(training)
+            _save(training)  # before the evaluation, which can fail for reasons of its own
         if code and not training.is_done:
             if training.group.is_first:
                 say(f"stopped and saved after step {done}; go on with --resume {training.out}")
             return code
+        if _is_evaluated(training):
+            _evaluate(training)
     return 0
+
+
+def _is_evaluated(training: Training) -> bool:
+    """Whether there is an evaluation after the step just taken."""
+    return training.is_done or training.step.steps_done % training.job.run.evaluate.every_steps == 0
+
+
+def _make_up_evaluation(training: Training) -> None:
+    """The evaluation between saving and the next step, where the run ended before it was through."""
+    done = training.step.steps_done
+    if not done or not _is_evaluated(training) or not training.group.is_first:
+        return
+    line = find_line(training.out, "evaluate", done)
+    if line is None:
+        _evaluate(training)
+    else:
+        training.best = max(_score(line), _score(line) if training.best is None else training.best)
 
 
 def _micro_batches(batches: TrainBatches) -> Iterator[StepBatch]:
@@ -185,6 +206,7 @@ def _seed(seed: int, step: int, rank: int) -> None:
 def _report(training: Training, report: StepReport, keys: list[str]) -> None:
     """A line for people and one for machines, which has a checksum of the first process's keys to compare runs by."""
     tables = training.group.gather(report.scalars())
+    unreadable = sum(training.group.gather(training.batches.counts.photos_unreadable))
     scalars = {name: sum(table[name] for table in tables) / len(tables) for name in tables[0]}
     if not training.group.is_first or training.metrics is None:
         return
@@ -192,10 +214,15 @@ def _report(training: Training, report: StepReport, keys: list[str]) -> None:
     left = training.clock.left(done, total)
     pace = training.clock.pace(done, training.batches.waited_seconds)
     values: dict[str, Any] = {"epoch": done / training.length.steps_per_epoch, **scalars, **pace._asdict()}
-    values["keys_crc32"] = crc32(" ".join(keys).encode())
+    values |= {"photos_unreadable": unreadable, "keys_crc32": crc32(" ".join(keys).encode())}
     training.metrics.add("train", done, values)
     parts = " ".join(f"{name}={scalars[name]:.3f}" for name in _shown(scalars))
     say(f"step {done:,}/{total:,} loss={scalars['total']:.3f} {parts} {pace.step_s:.2f} s/step, eta {duration(left)}")
+    if unreadable > training.unreadable:
+        training.unreadable = unreadable
+        last = training.batches.last_unreadable
+        example = "" if last is None else f" (the last here: {last.key}: {last.detail})"
+        warn(f"{unreadable} photos could not be read so far, and others stood in for them{example}")
 
 
 def _shown(scalars: dict[str, float]) -> list[str]:
@@ -232,13 +259,17 @@ def _keep(training: Training, figures: dict[str, float]) -> None:
     keep_model(training.out / folder.MODEL, *parts)
     if not figures:
         return
-    assert training.metrics is not None
-    training.metrics.add("evaluate", done, figures)
     say(f"step {done:,} on --val: " + ", ".join(f"{name} {figures[name]:.3f}" for name in DECISIVE if name in figures))
-    score = float(np.mean([figures[name] for name in DECISIVE if name in figures]))
+    score = _score(figures)
     if training.best is None or score > training.best:
         training.best = score
         keep_model(training.out / folder.BEST, *parts)
+    assert training.metrics is not None
+    training.metrics.add("evaluate", done, figures)  # last: the line says that all is written
+
+
+def _score(figures: dict[str, float]) -> float:
+    return float(np.mean([figures[name] for name in DECISIVE if name in figures]))
 
 
 def _save(training: Training) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -11,7 +12,14 @@ import pytest
 import torch
 
 from pipelines.train.saved import load_newest, saved_paths
-from tests.pipelines.train.tiny_run import lines, start, train_here, write_run_file, write_sets
+from tests.pipelines.train.tiny_run import (
+    lines,
+    start,
+    train_here,
+    write_run_file,
+    write_set_with_damage,
+    write_sets,
+)
 from xdetr_data.manifest import MANIFEST
 from xdetr_model import XDetrGrounder, XDetrModel
 
@@ -111,6 +119,44 @@ def test_asked_to_stop_a_run_saves_its_step_and_goes_on_from_there(
     assert f"stopped and saved after step {reached}; go on with --resume {run}" in said
     assert train_here("--resume", run) == 0
     assert lines(run) == lines(whole)
+
+
+def test_an_evaluation_that_the_end_of_a_run_cut_off_is_made_up_on_resume(tmp_path: Path, whole: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    metrics = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join(metrics[:-1]))
+    shutil.rmtree(run / "model")
+    assert train_here("--resume", run) == 0
+    assert lines(run, "evaluate") == lines(whole, "evaluate")
+    kept, expected = (XDetrModel.from_pretrained(one / "model").state_dict() for one in (run, whole))
+    assert all(torch.equal(value, expected[name]) for name, value in kept.items())
+
+
+def test_damaged_photos_are_left_out_of_the_evaluation_and_counted_in_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_set_with_damage(tmp_path / "some", 9, damaged=[4])
+    file = write_run_file(tmp_path, batch__weak=0, schedule__length=5, save__every_steps=2, data__workers=0)
+    assert train_here("--run", file, "--full", data, "--val", data, "--out", tmp_path / "run") == 0
+    said = capsys.readouterr().err
+    assert "1 of 9 photos cannot be read (first: some_00004: " in said
+    assert "could not be read so far, and others stood in for them (the last here: some_00004: " in said
+    counts = [line["photos_unreadable"] for line in lines(tmp_path / "run")]
+    assert counts[2] == 1  # three steps of three photos are the epoch
+    assert said.count("stood in") == len({*counts} - {0})
+    assert len(lines(tmp_path / "run", "evaluate")) == 1
+
+
+def test_an_evaluation_that_fails_comes_after_the_save(
+    tmp_path: Path, sets: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    val = write_set_with_damage(tmp_path / "val", 2, damaged=[0, 1])
+    file = write_run_file(tmp_path, schedule__length=1, data__workers=0)
+    code, said = refusal(capsys, "--run", file, *sets, "--val", val, "--out", tmp_path / "run")
+    assert code == 1
+    assert "2 of 2 photos cannot be read (first: val_00000: " in said
+    assert [path.name for path in saved_paths(tmp_path / "run")] == ["step-00000001.pt"]
 
 
 def test_a_finished_run_can_be_resumed_and_stays_as_it_is(whole: Path) -> None:

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,7 +13,7 @@ import pytest
 import yaml
 
 from pipelines.train.command import main
-from tests.data.loading.painted import painted_set
+from tests.data.loading.painted import painted_set, sample, write_set
 
 ROOT = Path(__file__).parents[3]
 DETECTOR = {
@@ -52,6 +54,16 @@ def write_sets(folder: Path) -> list[str]:
     """Flags of a full and a weak set, of shards that are not alike: an epoch has five batches of three."""
     full, weak = painted_set(folder / "full", [9, 1, 6], "full"), painted_set(folder / "weak", [5, 4], "weak")
     return ["--full", str(full), "--weak", str(weak)]
+
+
+def write_set_with_damage(path: Path, rows: int, damaged: Sequence[int]) -> Path:
+    """A dataset of one shard; the photos at the indices ``damaged`` end in the middle."""
+    samples = [sample(f"{path.name}_{number:05d}") for number in range(rows)]
+    for number in damaged:
+        photo = samples[number].photo
+        assert photo is not None
+        samples[number] = replace(samples[number], photo=replace(photo, data=photo.data[: len(photo.data) // 2]))
+    return write_set(path, [samples])
 
 
 def train_here(*flags: str | Path) -> int:
