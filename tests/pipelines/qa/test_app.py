@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.pipelines.browser import artefacts, chromium, needs_chromium
-from tests.pipelines.qa.conftest import free_port, needs_mongod
+from tests.pipelines.mongod import free_port, needs_mongod
 from tests.pipelines.qa.shown import TEXTS, key_of, write_shown
 
 ROOT = Path(__file__).parents[3]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines.qa import database
-from tests.pipelines.qa.conftest import free_port, needs_mongod
+from tests.pipelines.mongod import free_port, needs_mongod
 from tests.pipelines.qa.shown import write_shown
 from xdetr_data.errors import ConfigError
 

@@ -1,35 +1,18 @@
-"""FiftyOne with a database of its own for the tests: a real mongod on a free port, ended with the session."""
+"""FiftyOne with a database of its own for the tests: a real mongod on a free port, ended with the session.
 
-import importlib.util
+Here, above all tests that look at FiftyOne: a fixture that two folders took over would be two databases, and the module
+knows the first one only.
+"""
+
 import os
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-
-def mongod() -> Path | None:
-    """The mongod that FiftyOne's packages bring, if they are installed."""
-    spec = importlib.util.find_spec("fiftyone")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    path = Path(spec.submodule_search_locations[0]) / "db" / "bin" / "mongod"
-    return path if os.access(path, os.X_OK) else None
-
-
-needs_mongod = pytest.mark.skipif(
-    mongod() is None, reason="no FiftyOne with a mongod here: pip install 'xdetr-data[qa]' to test the review"
-)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.pipelines.mongod import free_port, mongod, wait_until_it_listens
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +29,7 @@ def fiftyone_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with log.open("w") as sink, pytest.MonkeyPatch.context() as patch:
         process = subprocess.Popen(command, stdout=sink, stderr=sink)
         try:
-            _wait(port, process, log)
+            wait_until_it_listens(port, process, log)
             for name in [one for one in os.environ if one.startswith("FIFTYONE_")]:
                 patch.delenv(name)
             # Not HOME, where Ray looks for its token: a Ray that starts later in this process would not find it.
@@ -60,16 +43,6 @@ def fiftyone_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         finally:
             process.terminate()
             process.wait(30)
-
-
-def _wait(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(600):
-        assert process.poll() is None, log.read_text()[-2000:]
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError(f"mongod does not listen: {log.read_text()[-2000:]}")
 
 
 @pytest.fixture(scope="session")
