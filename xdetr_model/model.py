@@ -93,7 +93,7 @@ class XDetrModel(InitWholeModules, PreTrainedModel):  # type: ignore[misc]
         self.image_projection = nn.Linear(width, config.alignment_dim)
         self.token_projection = nn.Linear(hidden, config.alignment_dim)
         self.sentence_projection = nn.Linear(hidden, config.alignment_dim)
-        self.model.freeze_stages(config.frozen_backbone_stages)
+        self._freeze()
         self.post_init()
 
     @torch.no_grad()
@@ -115,7 +115,14 @@ class XDetrModel(InitWholeModules, PreTrainedModel):  # type: ignore[misc]
         """Load a checkpoint directory or hub name; see :func:`xdetr_model.checkpoint.load_model` for the errors."""
         from xdetr_model.checkpoint import load_model
 
-        return load_model(pretrained_model_name_or_path, loader=super().from_pretrained, **kwargs)
+        loaded: Any = load_model(pretrained_model_name_or_path, loader=super().from_pretrained, **kwargs)
+        (loaded[0] if isinstance(loaded, tuple) else loaded)._freeze()  # the library's loading makes all trainable
+        return loaded  # type: ignore[no-any-return]
+
+    def _freeze(self) -> None:
+        """What is not trained: see ``frozen_backbone_stages``, and the embedding of levels that no encoder sees."""
+        self.model.freeze_stages(self.config.frozen_backbone_stages)
+        self.model.level_embed.requires_grad_(int(self.config.detector_config.encoder_layers) > 0)
 
     def recompute_activations(self) -> None:
         """Keep only the inputs of layers while training, and compute the rest again in the backward pass."""

@@ -81,8 +81,7 @@ def from_deformable_detr(
     text = None if text_encoder is None else _text_config(checkpoint_directory(text_encoder))
     config = XDetrConfig(detector_config=detector, **({"text_config": text} if text else {}), **config_values)
     model = XDetrModel(config)
-    published = {translate(k): v for k, v in read_weights(directory).items()}
-    report = load_by_name(model, with_tied_heads(published, model.state_dict()))
+    report = load_detector(model, directory)
     if text_encoder is not None:
         report = _merged(report, load_text_encoder(model, text_encoder))
     _check_fit(directory, report)
@@ -96,6 +95,14 @@ def _check_fit(directory: Path, report: WeightReport) -> None:
             f"{directory}: only {loaded} of the detector's {loaded + new} weights are in its file with the shape that "
             "config.json says; give a whole Deformable DETR checkpoint"
         )
+
+
+def load_detector(model: XDetrModel, name: str | os.PathLike[str]) -> WeightReport:
+    """Put a published Deformable DETR's weights where name and shape fit. Raises CheckpointError."""
+    directory = checkpoint_directory(name)
+    check_safe_weights(directory)
+    published = {translate(k): v for k, v in read_weights(directory).items()}
+    return load_by_name(model, with_tied_heads(published, model.state_dict()))
 
 
 def load_text_encoder(model: XDetrModel, name: str | os.PathLike[str]) -> WeightReport:

@@ -76,13 +76,30 @@ class RawStep:
         return sum(h * w * CHANNELS for one in self.batches.values() for h, w in one.sizes_hw)
 
 
+def slot_bytes(data: DataConfig, photos: int) -> int:
+    """Bytes of the largest step of ``photos`` photos."""
+    return photos * max(data.shortest_px) * data.longest_px * CHANNELS
+
+
+def slot_count(workers: int) -> int:
+    """Buffers of a process whose loader has so many processes: the steps read ahead, and the one that is used."""
+    return PREFETCHED_STEPS * workers + 1
+
+
 def make_slots(data: DataConfig, photos: int, count: int) -> tuple[Tensor, ...]:
     """``count`` buffers in shared memory that hold the largest step of ``photos`` photos.
 
     They are used in turn for a whole epoch: memory that is new in every step costs as much as decoding does.
+    Raises ConfigError where shared memory has no room for them.
     """
-    size = photos * max(data.shortest_px) * data.longest_px * CHANNELS
-    storages = (torch.UntypedStorage._new_shared(size) for _ in range(count))  # as torch's own default_collate does
+    size = slot_bytes(data, photos)
+    try:  # as torch's own default_collate does
+        storages = [torch.UntypedStorage._new_shared(size) for _ in range(count)]
+    except RuntimeError as error:
+        raise ConfigError(
+            f"no room in shared memory (/dev/shm) for the loader: {count} buffers of {size / 2**20:,.0f} MiB in each "
+            f"process; lower data.workers (now {data.workers}), or give a container more: docker run --shm-size"
+        ) from error
     return tuple(torch.empty(0, dtype=torch.uint8).set_(one, 0, (size,)) for one in storages)
 
 
@@ -336,11 +353,11 @@ class TrainBatches:
     def _open(self, number: int) -> tuple[DataLoader[RawStep], tuple[Tensor, ...]]:
         """The loader processes of an epoch and the buffers that they fill.
 
-        A step is asked for when the one ``ahead`` steps before it is handed out, and the one before that is used up.
+        A step is asked for when the one ``PREFETCHED_STEPS × workers`` before it is handed out, and the one before that
+        is used up.
         """
         workers = min(self._data.workers, self.steps_per_epoch - self._step)
-        ahead = PREFETCHED_STEPS * workers
-        slots = make_slots(self._data, self._photos, ahead + 1)
+        slots = make_slots(self._data, self._photos, slot_count(workers))
         requests: Any = _Requests(self._schedule, self._sets, number, self._step, len(slots))
         loader = StepLoader(self._sets, self._data, self._tokenizer, self._max_text_tokens, slots)
         steps = DataLoader(

@@ -13,11 +13,11 @@ from pipelines.train.say import say
 from xdetr_data.errors import ConfigError
 from xdetr_model.checkpoint import check_safe_weights, checkpoint_directory, load_checkpoint, load_config
 from xdetr_model.configuration import XDetrConfig
-from xdetr_model.errors import CheckpointError, one_line
+from xdetr_model.errors import CheckpointError, XdetrModelError, one_line
 from xdetr_model.model import XDetrModel
 from xdetr_model.presets import PRESET_NAMES, Preset, preset
 from xdetr_model.text_tower import check_tokenizer
-from xdetr_model.weights import load_by_name, load_text_encoder, read_weights, translate
+from xdetr_model.weights import WeightReport, load_by_name, load_detector, load_text_encoder, read_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +37,6 @@ def build(run: RunFile, *, start: bool = True) -> Built:
     size = {"shortest_edge": max(run.data.shortest_px), "longest_edge": run.data.longest_px}
     processor = DeformableDetrImageProcessorPil(size=size)
     model, tokenizer = _parts(run.model, start)
-    if run.compute.activation_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return Built(model=model, tokenizer=tokenizer, image_processor=processor)
 
 
@@ -46,7 +44,7 @@ def shape(part: ModelPart) -> XDetrModel:
     """The model with random weights, for a plan: published weights and tokenizers are not fetched."""
     if isinstance(part.start, FromCheckpoint):
         return _parts(part, start=False)[0]
-    return XDetrModel(changed_config(_preset(part).config, part.config))
+    return _new_model(changed_config(_preset(part).config, part.config))
 
 
 def _preset(part: ModelPart) -> Preset:
@@ -61,7 +59,7 @@ def _parts(part: ModelPart, start: bool) -> tuple[XDetrModel, PreTrainedTokenize
             raise ConfigError(f"model.preset is {part.preset!r}: a checkpoint brings its own shape, say null")
         return _from_checkpoint(part.start, part.config, start)
     chosen = _preset(part)
-    model = XDetrModel(changed_config(chosen.config, part.config))
+    model = _new_model(changed_config(chosen.config, part.config))
     if isinstance(part.start, FromPublished):
         tokenizer = _load_tokenizer(part.start.text_encoder)
         if start:
@@ -82,7 +80,16 @@ def _from_checkpoint(
     directory = checkpoint_directory(start.path)
     config = changed_config(load_config(directory), values)
     tokenizer = load_checkpoint(directory).tokenizer
-    return (XDetrModel.from_pretrained(directory, config=config) if load else XDetrModel(config)), tokenizer
+    return (XDetrModel.from_pretrained(directory, config=config) if load else _new_model(config)), tokenizer
+
+
+def _new_model(config: XDetrConfig) -> XDetrModel:
+    try:
+        return XDetrModel(config)
+    except XdetrModelError:
+        raise
+    except Exception as error:  # as many ways as a network has of not fitting together
+        raise ConfigError(f"model.config: gives no network ({one_line(error)})") from error
 
 
 def changed_config(config: XDetrConfig, values: Mapping[str, Any]) -> XDetrConfig:
@@ -92,7 +99,12 @@ def changed_config(config: XDetrConfig, values: Mapping[str, Any]) -> XDetrConfi
         if key not in own:
             near = difflib.get_close_matches(key, own, n=1, cutoff=0.0)
             raise ConfigError(f"model.config.{key} is unknown (nearest valid key: {near[0]})")
-    changed: XDetrConfig = XDetrConfig.from_dict(_merged(config.to_dict(), values))
+    try:
+        changed: XDetrConfig = XDetrConfig.from_dict(_merged(config.to_dict(), values))
+    except XdetrModelError:
+        raise
+    except Exception as error:  # the library raises its own, by field
+        raise ConfigError(f"model.config: {one_line(error)}") from error
     return changed
 
 
@@ -118,11 +130,10 @@ def _load_published(model: XDetrModel, start: FromPublished) -> None:
     if start.backbone is not None:
         weights = _safe_weights(start.backbone)
         named = {f"model.backbone.model.{name.removeprefix('resnet.')}": value for name, value in weights.items()}
-        _tell(start.backbone, load_by_name(model, named).loaded)
+        _tell(start.backbone, load_by_name(model, named))
     if start.detector is not None:
-        named = {translate(name): value for name, value in _safe_weights(start.detector).items()}
-        _tell(start.detector, load_by_name(model, named).loaded)
-    _tell(start.text_encoder, load_text_encoder(model, start.text_encoder).loaded)
+        _tell(start.detector, load_detector(model, start.detector))
+    _tell(start.text_encoder, load_text_encoder(model, start.text_encoder))
 
 
 def _safe_weights(name: str) -> dict[str, Any]:
@@ -131,7 +142,8 @@ def _safe_weights(name: str) -> dict[str, Any]:
     return read_weights(directory)
 
 
-def _tell(name: str, loaded: tuple[str, ...]) -> None:
-    if not loaded:
+def _tell(name: str, report: WeightReport) -> None:
+    if not report.loaded:
         raise CheckpointError(f"{name}: no weight fits the model; set model.preset and model.config to its shape")
-    say(f"{name}: {len(loaded)} weights taken")
+    left = f", {len(report.unused)} found no place (first: {report.unused[0]})" if report.unused else ""
+    say(f"{name}: {len(report.loaded)} weights taken{left}")

@@ -99,6 +99,16 @@ def _run(arguments: argparse.Namespace) -> int:
             traceback.print_exc()
         fail(" ".join(str(error).split()) or type(error).__name__)
         return FAILED
+    except RuntimeError as error:
+        from pipelines.train.failures import explain
+
+        line = explain(error)
+        if line is None:
+            raise
+        if arguments.debug:
+            traceback.print_exc()
+        fail(line)
+        return FAILED
 
 
 def _start(arguments: argparse.Namespace) -> int:
@@ -115,7 +125,8 @@ def _start(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         from pipelines.train.plan import print_plan
 
-        print_plan(job, processes=arguments.num_workers)
+        if os.environ.get("RANK", "0") == "0":  # under torchrun one speaks for all
+            print_plan(job, processes=job.began or max(arguments.num_workers, int(os.environ.get("WORLD_SIZE", "1"))))
         return DONE
     if arguments.launcher == "ray":
         from pipelines.train.ray_launcher import train_on_ray

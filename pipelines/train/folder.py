@@ -63,7 +63,12 @@ def begin(out: Path, run: RunFile, started: Started) -> None:
 
 
 def check_free(out: Path) -> None:
-    """Raises OutputError where the folder holds something."""
+    """Raises OutputError where the folder holds something, or where none can be made."""
+    above = next(one for one in (out.absolute(), *out.absolute().parents) if one.exists())
+    if above != out.absolute() and not above.is_dir():
+        raise OutputError(f"--out {out}: {above} is a file, so no folder can be in it; choose another")
+    if not os.access(above, os.W_OK):
+        raise OutputError(f"--out {out}: nothing may be written to {above}; choose another folder")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         remedy = f"go on with --resume {out}, or choose" if (out / STARTED).is_file() else "choose"
         raise OutputError(f"--out {out}: holds something already; {remedy} another folder")

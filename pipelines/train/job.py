@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import msgspec
+
 from pipelines.train.folder import Dataset, check_free, check_unchanged, open_dataset, read_begun
+from pipelines.train.recipe import group_plans, step_options
 from pipelines.train.runfile import RunFile, read_run_file
-from xdetr_data.errors import ConfigError
+from xdetr_data.errors import ConfigError, InputError
+from xdetr_data.manifest import read_manifest
+from xdetr_data.storage import Folder
 from xdetr_model.device import pick_device
 
+CAPTIONS_RECIPE = "build captions"  # as its manifest says
 SOURCES = ("full", "pseudo", "weak")
 
 
@@ -32,11 +38,14 @@ class Job:
 
 def new_job(run_file: str, changes: Sequence[str], sources: Mapping[str, str], out: str | None, *, device: str) -> Job:
     """A run to begin; raises ConfigError, InputError and OutputError for all that can be known before."""
-    run = read_run_file(run_file, changes)
+    run = _with_absolute_start(read_run_file(run_file, changes))
+    step_options(run), group_plans(run, 1)  # refused before RUN is claimed
     _check_sources(run, sources)
     _check_evaluation(sources)
     pick_device(device)
     opened = {name: open_dataset(name, path) for name, path in sources.items()}
+    for name, path in sources.items():
+        _check_role(name, path)
     folder = None if out is None else Path(out)
     if folder is not None:
         check_free(folder)
@@ -50,6 +59,28 @@ def resumed_job(out: str, *, device: str) -> Job:
     _check_evaluation(started.sources)
     check_unchanged(started)
     return Job(run=run, sources=started.sources, out=Path(out), device=device, began=started.processes)
+
+
+def _with_absolute_start(run: RunFile) -> RunFile:
+    """Directories that the model starts from by whole paths, so that a run can be resumed from another folder."""
+    start = run.model.start
+    paths = {
+        key: str(Path(value).expanduser().resolve())
+        for key, value in msgspec.structs.asdict(start).items()
+        if value is not None and Path(value).expanduser().is_dir()
+    }
+    model = msgspec.structs.replace(run.model, start=msgspec.structs.replace(start, **paths))
+    return msgspec.structs.replace(run, model=model)
+
+
+def _check_role(role: str, path: str) -> None:
+    """Captions say what a photo shows, but have no boxes to train or to be measured on. Raises InputError."""
+    recipe = read_manifest(Folder(path)).recipe
+    if role != "weak" and recipe == CAPTIONS_RECIPE:
+        raise InputError(
+            f"--{role} {path}: is a dataset of '{recipe}', which has no boxes; give it as --weak, and to --{role} one "
+            "that has"
+        )
 
 
 def _check_evaluation(sources: Collection[str]) -> None:

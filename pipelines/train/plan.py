@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 from typing import cast
 
+import msgspec
 import torch
 
+from pipelines.train.batches import slot_bytes, slot_count
 from pipelines.train.build import shape
 from pipelines.train.job import Job
 from pipelines.train.processes import Group
 from pipelines.train.recipe import Length, group_plans, length_of, make_batches, photos_per_step
 from pipelines.train.runfile import RunFile
 from pipelines.train.say import say
+from xdetr_data.loading.config import DataConfig
 from xdetr_model.device import pick_device
 from xdetr_model.model import XDetrModel
 from xdetr_model.tokenizer import word_tokenizer
@@ -43,7 +46,7 @@ def print_plan(job: Job, *, processes: int) -> None:
         *_source_lines(job, length, processes),
         *_group_lines(parameter_groups(model), group_plans(run, processes)),
         *_schedule_lines(length, group_plans(run, processes)),
-        *_memory_lines(memory_estimate(run, model)),
+        *_memory_lines(run, memory_estimate(run, model)),
         f"saves every {run.save.every_steps:,} steps, evaluates every {run.evaluate.every_steps:,}"
         + ("" if "val" in job.sources else " (without --val: writes model/ only)"),
     ]:
@@ -77,11 +80,14 @@ def _schedule_lines(length: Length, plans: dict[str, GroupPlan]) -> list[str]:
     return lines
 
 
-def _memory_lines(memory: Memory) -> list[str]:
+def _memory_lines(run: RunFile, memory: Memory) -> list[str]:
     total = memory.weights + memory.activations
+    data = DataConfig(**msgspec.structs.asdict(run.data))
+    shared = slot_count(run.data.workers) * slot_bytes(data, run.batch.full + run.batch.pseudo + run.batch.weak)
     return [
         f"  memory of a process: about {total / GIB:.1f} GiB (weights, gradients, optimiser and average "
-        f"{memory.weights / GIB:.2f}, activations about {memory.activations / GIB:.1f} at the largest size)"
+        f"{memory.weights / GIB:.2f}, activations about {memory.activations / GIB:.1f} at the largest size)",
+        f"  shared memory of a process's loader (/dev/shm): {shared / GIB:.2f} GiB",
     ]
 
 

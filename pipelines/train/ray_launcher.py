@@ -11,6 +11,7 @@ from typing import Any
 
 from pipelines.train import folder
 from pipelines.train.job import Job
+from pipelines.train.processes import PATIENCE
 from pipelines.train.say import say
 from xdetr_data.errors import ConfigError, XdetrDataError
 from xdetr_model.errors import XdetrModelError
@@ -35,7 +36,7 @@ def train_on_ray(job: Job, workers: int) -> int:
     try:
         import ray
         from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchTrainer
+        from ray.train.torch import TorchConfig, TorchTrainer
     except ImportError as error:
         raise ConfigError(f"--launcher ray: {error}; install it with: pip install 'ray[train]'") from error
     assert job.out is not None
@@ -55,6 +56,7 @@ def train_on_ray(job: Job, workers: int) -> int:
     trainer = TorchTrainer(
         train_in_worker,
         train_loop_config={"job": replace(job, out=out, began=workers, device=device)},
+        torch_config=TorchConfig(timeout_s=int(PATIENCE.total_seconds())),
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=device == "cuda"),
         run_config=RunConfig(
             name="ray", storage_path=str(out), failure_config=FailureConfig(max_failures=MOST_RESTARTS)

@@ -54,6 +54,12 @@ def length_of(run: RunFile, micro_steps_per_epoch: int) -> Length:
             "lower it or give more data"
         )
     total = run.schedule.length * (steps_per_epoch if run.schedule.unit == "epochs" else 1)
+    for name, part in (("text_encoder", run.schedule.text_encoder), ("rest", run.schedule.rest)):
+        if isinstance(part, StepDropPart) and part.after_epoch * steps_per_epoch >= total:
+            raise ConfigError(
+                f"schedule.{name}.after_epoch is {part.after_epoch}, but the run's {total} steps are "
+                f"{total / steps_per_epoch:.1f} epochs; lower it or give schedule.length more"
+            )
     return Length(steps_per_epoch=steps_per_epoch, total_steps=total)
 
 

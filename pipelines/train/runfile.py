@@ -5,6 +5,7 @@ trains with a default. The resolved file, with what ``--set`` and ``--seed`` cha
 """
 
 import difflib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -15,6 +16,7 @@ from xdetr_data.errors import ConfigError
 
 Unit = Literal["photo", "paragraph"]
 Precision = Literal["float32", "bfloat16"]
+MOST_LEVELS = 16  # of mappings and lists within one another
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -226,9 +228,19 @@ def _yaml(text: str, name: str) -> Any:
     import yaml
 
     try:
-        return yaml.load(text, Loader=_loader(yaml))
-    except yaml.YAMLError as error:
+        values = yaml.load(text, Loader=_loader(yaml))
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: the thirty-first of February
         raise ConfigError(f"{name}: is no YAML ({' '.join(str(error).split())})") from error
+    except RecursionError as error:
+        raise ConfigError(f"{name}: is nested too deeply") from error
+    if _is_deeper(values, MOST_LEVELS):
+        raise ConfigError(f"{name}: is nested too deeply")
+    return values
+
+
+def _is_deeper(values: Any, levels: int) -> bool:
+    parts = values.values() if isinstance(values, dict) else values if isinstance(values, list) else ()
+    return levels < 0 or any(_is_deeper(part, levels - 1) for part in parts)
 
 
 def _loader(yaml: Any) -> Any:
@@ -238,11 +250,11 @@ def _loader(yaml: Any) -> Any:
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             seen: set[str] = set()
             for key, _ in node.value:
-                if key.value in seen:
+                if isinstance(key, yaml.ScalarNode) and key.value in seen:
                     raise yaml.YAMLError(
                         f"key {key.value!r} stands twice, the second time in line {key.start_mark.line + 1}"
                     )
-                seen.add(key.value)
+                seen.add(str(key.value))
             return super().construct_mapping(node, deep)
 
     import re
@@ -320,8 +332,20 @@ def _with_place(message: str) -> str:
     return f"{place.rstrip('`')}: {text}" if sign else message
 
 
+def _numbers(values: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    """The floats of nested values, each with its dotted key."""
+    if isinstance(values, float):
+        yield place.removesuffix("."), values
+    elif isinstance(values, dict | list):
+        for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+            yield from _numbers(value, f"{place}{key}.")
+
+
 def _check(run: RunFile, name: str) -> None:
     """Raises ConfigError for values that no run can have."""
+    for key, value in _numbers(msgspec.to_builtins(run)):
+        if not math.isfinite(value):
+            raise ConfigError(f"{name}: {key} is {value}; it must be a finite number")
     batch, data, optimiser, schedule = run.batch, run.data, run.optimiser, run.schedule
     at_least: dict[str, tuple[float | None, float]] = {
         "batch.full": (batch.full, 0),
@@ -344,9 +368,20 @@ def _check(run: RunFile, name: str) -> None:
         "save.log_every": (run.save.log_every, 1),
         "seed": (run.seed, 0),
     }
+    for group, part in (("text_encoder", schedule.text_encoder), ("rest", schedule.rest)):
+        if isinstance(part, StepDropPart):
+            for key in ("after_epoch", "gamma", "warmup_steps"):
+                at_least[f"schedule.{group}.{key}"] = (getattr(part, key), 0)
+            if schedule.unit == "epochs" and part.after_epoch >= schedule.length:
+                raise ConfigError(
+                    f"{name}: schedule.{group}.after_epoch is {part.after_epoch}, but the run has {schedule.length} "
+                    "epochs (schedule.length); it must be lower"
+                )
     for key, (value, least) in at_least.items():
         if value is not None and not value >= least:
             raise ConfigError(f"{name}: {key} is {value}; it must be at least {least:g}")
+    if run.seed >= 1 << 63:
+        raise ConfigError(f"{name}: seed is {run.seed}; it must be below 2**63")
     shares = {"data.crop": data.crop, "data.flip": data.flip, "data.jitter": data.jitter}
     for key, share in shares.items():
         if not 0 <= share <= 1:

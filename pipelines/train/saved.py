@@ -16,11 +16,16 @@ _NAME = re.compile(r"step-(\d{8})\.pt")
 
 
 def save_state(out: Path, step: int, state: dict[str, Any], keep: int) -> Path:
-    """Writes the state after ``step`` steps and removes all but the newest ``keep``; raises OutputError."""
+    """Writes the state after ``step`` steps and keeps ``keep`` with it; raises OutputError.
+
+    Files of later steps go: the run has gone back behind them, as none could be read.
+    """
     path = out / CHECKPOINTS / f"step-{step:08d}.pt"
     with_temporary(path, lambda temporary: torch.save({"format": FORMAT, "step": step, **state}, temporary))
-    for old in saved_paths(out)[:-keep]:
-        old.unlink(missing_ok=True)
+    older = [other for other in saved_paths(out) if other < path]
+    later = [other for other in saved_paths(out) if other > path]
+    for other in [*older[: max(0, len(older) - keep + 1)], *later]:
+        other.unlink(missing_ok=True)
     return path
 
 

@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.train.recipe import length_of
 from pipelines.train.runfile import dump_run_file, parse_run_file, read_run_file
 from xdetr_data.errors import ConfigError
 
@@ -78,10 +79,32 @@ def test_whichever_key_is_missing_is_named(key: str) -> None:
         ("data.buffr=3", "--set data.buffr: the run file has no such key (nearest valid key: data.buffer)"),
         ("seed", "must be written as key.inner=value"),
         ("seed=[", "--set seed: is no YAML"),
+        ("seed={[a]: 1}", "--set seed: is no YAML"),
+        ("seed=2001-99-99", "--set seed: is no YAML"),
+        ("seed=18446744073709551616", "seed"),
+        ("seed=9223372036854775808", "seed is 9223372036854775808; it must be below 2**63"),
+        ("data.unit=" + "[" * 3000, "--set data.unit: is nested too deeply"),
+        ("model.config=" + "[" * 100 + "]" * 100, "--set model.config: is nested too deeply"),
+        ("optimiser.weight_decay=.inf", "optimiser.weight_decay is inf; it must be a finite number"),
+        ("optimiser.clip_norm=.nan", "optimiser.clip_norm is nan; it must be a finite number"),
+        ("model.config={dropout: .nan}", "model.config.dropout is nan; it must be a finite number"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key(change: str, message: str) -> None:
     assert message in refusal(TOY, change)
+
+
+DROP = "schedule.rest={kind: step_drop, after_epoch: 3, gamma: 0.1, warmup_steps: %d}"
+
+
+def test_rates_must_drop_before_the_end() -> None:
+    epochs = ("schedule.unit=epochs", "schedule.length=3")
+    assert "schedule.rest.after_epoch is 3, but the run has 3 epochs" in refusal(TOY, *epochs, DROP % 0)
+    assert "schedule.rest.warmup_steps is -1; it must be at least 0" in refusal(TOY, *epochs[:1], DROP % -1)
+    run = parse_run_file(TOY, "a.yaml", ["schedule.unit=steps", "schedule.length=31", DROP % 0])
+    assert length_of(run, 10).total_steps == 31
+    with pytest.raises(ConfigError, match=r"after_epoch is 3, but the run's 31 steps are 2\.8 epochs"):
+        length_of(run, 11)
 
 
 def test_numbers_may_be_written_with_a_bare_exponent() -> None:

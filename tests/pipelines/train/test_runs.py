@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines.train.saved import load_newest, saved_paths
+from pipelines.train.failures import explain
+from pipelines.train.saved import load_newest, save_state, saved_paths
+from tests.data.loading.painted import painted_set
 from tests.pipelines.train.tiny_run import (
     lines,
     start,
@@ -207,6 +209,11 @@ def test_what_is_missing_or_contradicts_is_refused_at_the_start(
         (["--run", file, *sets, *out, "--device", "tpu9"], 1, "device='tpu9' cannot be used here"),
         (["--run", file, *sets, *out, "--set", "sead=1"], 1, "--set sead: the run file has no such key"),
         (["--run", file, *sets, *out, "--num-workers", "4"], 2, "torchrun --nproc-per-node 4 -m -- pipelines.train"),
+        (["--run", file, *sets, "--out", file / "x"], 1, f"--out {file / 'x'}: {file} is a file, so no folder can be"),
+        (["--run", file, *sets, *out, "--set", "optimiser.clip_norm=-1"], 1, "clip_norm=-1.0 must be positive"),
+        (["--run", file, *sets, *out, "--set", "model.config.detector_config.d_model=abc"], 1, "model.config: "),
+        (["--run", file, *sets, *out, "--set", "model.config.detector_config.d_model=33"], 1, "model.config: "),
+        (["--run", file, *sets, *out, "--seed", "18446744073709551616"], 1, "seed"),
         (["--resume", tmp_path / "none"], 1, "holds no run"),
         (["--resume", whole, "--seed", "4"], 2, "leave out --seed"),
         (["--resume", whole, "--full", "x"], 2, "leave out --full"),
@@ -262,6 +269,71 @@ def test_the_newest_checkpoint_that_can_be_read_is_taken(
     assert "taking the one before" in capsys.readouterr().err
 
 
+def test_one_checkpoint_is_kept_where_a_later_one_was_damaged(tmp_path: Path) -> None:
+    save_state(tmp_path, 3, {}, keep=1)
+    save_state(tmp_path, 6, {}, keep=1)
+    (tmp_path / "checkpoints" / "step-00000009.pt").write_bytes(b"cut off")
+    state = load_newest(tmp_path)
+    assert state is not None
+    assert state["step"] == 6
+    save_state(tmp_path, 8, {}, keep=1)
+    assert [path.name for path in saved_paths(tmp_path)] == ["step-00000008.pt"]
+
+
+def test_photos_with_captions_alone_are_for_weak(
+    tmp_path: Path, sets: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = painted_set(tmp_path / "captions", [9], "captions") / MANIFEST
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"recipe": "build captions"}))
+    file, data, dry = write_run_file(tmp_path), tmp_path / "captions", ("--out", tmp_path / "run", "--dry-run")
+    for flags in (["--full", data, *sets[2:]], [*sets, "--val", data]):
+        code, said = refusal(capsys, "--run", file, *flags, *dry)
+        assert (code, f"{flags[-2]} {data}: is a dataset of 'build captions'" in said) == (1, flags[-1] == data), said
+    assert train_here("--run", file, *sets[:2], "--weak", data, *dry) == 0
+
+
+def test_a_run_that_starts_from_a_checkpoint_is_resumed_in_another_folder(
+    tmp_path: Path, whole: Path, sets: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = {"from": "checkpoint", "path": "run/model"}
+    file = write_run_file(tmp_path, model__start=start, model__preset=None, model__config={}, schedule__length=1)
+    monkeypatch.chdir(whole.parent)
+    assert train_here("--run", file, *sets, "--out", tmp_path / "run", "--set", "data.workers=0") == 0
+    monkeypatch.chdir(tmp_path)
+    assert train_here("--resume", "run") == 0
+    loaded = XDetrModel.from_pretrained("run/model")
+    trained = [{n for n, p in one.named_parameters() if p.requires_grad} for one in (loaded, XDetrModel(loaded.config))]
+    assert trained[0] == trained[1]
+
+
+def test_under_torchrun_one_process_prints_the_plan_of_all(
+    tmp_path: Path, sets: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    dry = ("--run", write_run_file(tmp_path), *sets, "--dry-run")
+    assert train_here(*dry) == 0
+    assert "full 16 6 54" in " ".join(capsys.readouterr().err.split())
+    monkeypatch.setenv("RANK", "1")
+    assert train_here(*dry) == 0
+    assert not capsys.readouterr().err
+
+
+def test_a_machine_that_is_too_small_is_told_in_one_line(
+    tmp_path: Path, sets: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(size: int) -> None:
+        raise RuntimeError(f"unable to allocate shared memory(shm) for file </torch_1>: No space left ({size})")
+
+    monkeypatch.setattr(torch.UntypedStorage, "_new_shared", full)
+    code, said = refusal(capsys, "--run", write_run_file(tmp_path), *sets, "--out", tmp_path / "run")
+    assert code == 1
+    assert "no room in shared memory (/dev/shm) for the loader: 3 buffers of 0 MiB" in said
+    assert "lower data.workers (now 1), or give a container more: docker run --shm-size" in said
+    assert "batch.full" in str(explain(torch.OutOfMemoryError("CUDA out of memory.")))
+    assert "data.workers" in str(explain(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")))
+    assert explain(RuntimeError("shapes do not match")) is None
+
+
 def test_a_dry_run_prints_the_plan_and_writes_nothing(
     tmp_path: Path, sets: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -272,4 +344,5 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
     assert "weak 9 2 18 2.00" in plan
     assert "deformable_projections" in plan
     assert "GiB" in plan
+    assert "shared memory of a process's loader (/dev/shm): 0.00 GiB" in plan
     assert not (tmp_path / "run").exists()

@@ -1,0 +1,19 @@
+"""What torch raises where a machine is too small, as one line with the remedy."""
+
+import torch
+
+
+def explain(error: RuntimeError) -> str | None:
+    """The line for a user, None for an error that is the code's fault."""
+    told = " ".join(str(error).split())[:160]
+    if isinstance(error, torch.OutOfMemoryError):
+        return (
+            f"the GPU's memory is full ({told}); begin another run with lower batch.full, batch.pseudo or batch.weak "
+            "and higher optimiser.accumulate, smaller data.shortest_px, or compute.activation_checkpointing=true"
+        )
+    if "DataLoader worker" in told:
+        return (
+            f"a loader process has ended ({told}); where memory is short, lower data.workers in RUN/run.yaml or give "
+            "the machine or container more (docker run --shm-size for shared memory), then --resume RUN"
+        )
+    return None
