@@ -24,7 +24,6 @@ from xdetr_data.stages.trace_agreement import (
     TraceClock,
     coverage_share,
     inside_share,
-    path_extent,
     pointed_path,
     trace_agreement,
 )
@@ -99,7 +98,7 @@ def _scores(mentions: list[Mention], clocks: dict[str, TraceClock]) -> tuple[np.
 
 
 def _iou(path: PointedPath, boxes_norm: np.ndarray) -> np.ndarray:
-    return iou_matrix_xyxy(boxes_norm, [path_extent(path)])[:, 0]
+    return iou_matrix_xyxy(boxes_norm, [path.extent_norm])[:, 0]
 
 
 def _harmonic(path: PointedPath, boxes_norm: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ from xdetr_data.shards.writer import (
 )
 from xdetr_data.stages.ground_phrases import PhraseCandidates
 from xdetr_data.stages.place_openimages import BadBox, place_boxes
-from xdetr_data.stages.trace_agreement import trace_agreement
+from xdetr_data.stages.trace_agreement import path_agreement
 from xdetr_data.storage import Folder
 
 GROUND_PREFIX = "grounded/photos"
@@ -235,12 +235,11 @@ def _queries(
     told: Told, candidates: Iterator[PhraseCandidates], size_hw: tuple[int, int], tally: Tally
 ) -> Iterator[GroundedQuery]:
     """The sentences of a narrative; takes the next candidates for each mention in turn."""
-    for sentence in told.sentences:
+    for sentence, paths in zip(told.sentences, told.paths, strict=True):
         phrases: list[GroundedPhrase] = []
-        for mention in sentence.mentions:
+        for mention, path in zip(sentence.mentions, paths, strict=True):
             found = next(candidates)
-            spans = tuple((begin + sentence.begin, end + sentence.begin) for begin, end in mention.spans)
-            agreement = trace_agreement(told.clock, spans, found.boxes_xyxy, size_hw)
+            agreement = path_agreement(path, found.boxes_xyxy, size_hw)
             phrases.append(
                 GroundedPhrase(
                     spans=mention.spans,

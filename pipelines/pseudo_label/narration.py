@@ -20,7 +20,7 @@ from xdetr_data.errors import XdetrDataError
 from xdetr_data.readers.json_stream import Unreadable
 from xdetr_data.readers.localized_narratives import Narrative, parse_narrative
 from xdetr_data.stages.noun_phrases import NarrativeSentence, NounPhrases
-from xdetr_data.stages.trace_agreement import TraceClock
+from xdetr_data.stages.trace_agreement import PointedPath, TraceClock, pointed_path
 
 LONGEST_CAPTION = 50_000  # characters; people say some hundred, and a tagger takes memory by the word
 
@@ -34,11 +34,11 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A narrative that can be read: where it stands, its sentences with their mentions, its words and path in time."""
+    """A narrative that can be read: where it stands, its sentences, and for each mention of each the mouse's path."""
 
     group: str
     sentences: tuple[NarrativeSentence, ...]
-    clock: TraceClock
+    paths: tuple[tuple[PointedPath | None, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +160,23 @@ def _tell(spacy_model: str | None, photos: Photos) -> Answer:
     sentences = iter(nouns([one.caption for lines in read for one in lines if isinstance(one, Narrative)]))
     return [
         [
-            Told(line.where, next(sentences), TraceClock(one)) if isinstance(one, Narrative) else one
+            _told(line.where, one, next(sentences)) if isinstance(one, Narrative) else one
             for line, one in zip(lines, narratives, strict=True)
         ]
         for lines, narratives in zip(photos, read, strict=True)
     ]
+
+
+def _told(where: str, narrative: Narrative, sentences: tuple[NarrativeSentence, ...]) -> Told:
+    clock = TraceClock(narrative)
+    paths = (
+        tuple(
+            pointed_path(clock, [(begin + sentence.begin, end + sentence.begin) for begin, end in mention.spans])
+            for mention in sentence.mentions
+        )
+        for sentence in sentences
+    )
+    return Told(where, sentences, tuple(paths))
 
 
 def _read(line: Line) -> Narrative | NotTold:

@@ -167,20 +167,24 @@ def trace_agreement(
 ) -> list[float | None]:
     """How well each box agrees with where the mouse was while the words at ``spans`` were said.
 
+    Arguments are those of :func:`pointed_path` and :func:`path_agreement`, which this is one after the other.
+    """
+    return path_agreement(pointed_path(clock, spans, lead_s=lead_s, lag_s=lag_s), boxes_xyxy, size_hw)
+
+
+def path_agreement(path: "PointedPath | None", boxes_xyxy: ArrayLike, size_hw: tuple[int, int]) -> list[float | None]:
+    """How well each box agrees with a path.
+
     Args:
-        clock: the narrative.
-        spans: characters of its caption.
+        path: where the mouse was.
         boxes_xyxy: ``[B, 4]`` in pixels.
         size_hw: the photo's size in pixels.
-        lead_s: how long before the words the mouse may be at their object.
-        lag_s: how long after them.
 
     Returns:
-        ``B`` numbers in [0, 1]; None for each where there is no evidence, and for a box without area.
+        ``B`` numbers in [0, 1]; None for each where there is no path, and for a box without area.
     """
     boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
     result: list[float | None] = [None] * len(boxes)
-    path = pointed_path(clock, spans, lead_s=lead_s, lag_s=lag_s)
     if path is None:
         return result
     height, width = size_hw
@@ -196,21 +200,33 @@ def trace_agreement(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PointedPath:
-    """Where the mouse was: points ``xy_norm [P, 2]`` and how much each counts, ``weight [P]``, which add up to 1."""
+    """Where the mouse was: points ``xy_norm [P, 2]`` and how much each counts, ``weight [P]``, which add up to 1.
+
+    ``extent_norm [4]`` is a box around it without its outermost ``TRIM`` at each side, of ``MIN_EXTENT`` at least.
+    """
 
     xy_norm: Floats
     weight: Floats
+    extent_norm: Floats
 
 
 def pointed_path(
     clock: TraceClock, spans: Sequence[Span], *, lead_s: float = LEAD_S, lag_s: float = LAG_S
 ) -> PointedPath | None:
-    """The path that was drawn while the words at ``spans`` were said, or None where there is none."""
+    """The path that was drawn while the words at ``spans`` were said, or None where there is none.
+
+    Args:
+        clock: the narrative.
+        spans: characters of its caption.
+        lead_s: how long before the words the mouse may be at their object.
+        lag_s: how long after them.
+    """
     weights = _weights(clock.held_s, clock.windows_s(spans), lead_s, lag_s)
     seen = weights > 0
     if not seen.any():
         return None
-    return PointedPath(xy_norm=clock.xy_norm[seen], weight=weights[seen] / weights.sum())
+    xy_norm, weight = clock.xy_norm[seen], weights[seen] / weights.sum()
+    return PointedPath(xy_norm=xy_norm, weight=weight, extent_norm=_extent(xy_norm, weight))
 
 
 def _weights(held_s: Floats, windows_s: Sequence[tuple[float, float]], lead_s: float, lag_s: float) -> Floats:
@@ -235,20 +251,20 @@ def inside_share(path: PointedPath, boxes_norm: Floats) -> Floats:
     return np.asarray(hits @ path.weight)
 
 
-def path_extent(path: PointedPath) -> Floats:
-    """Box ``[4]`` around the path without its outermost ``TRIM`` at each side; not smaller than people can point."""
+def _extent(xy_norm: Floats, weight: Floats) -> Floats:
+    """See :class:`PointedPath`."""
     low, high = np.zeros(2), np.zeros(2)
     for axis in range(2):
-        order = np.argsort(path.xy_norm[:, axis], kind="stable")
-        middle = np.cumsum(path.weight[order]) - path.weight[order] / 2
-        low[axis], high[axis] = np.interp([TRIM, 1 - TRIM], middle, path.xy_norm[order, axis])
+        order = np.argsort(xy_norm[:, axis], kind="stable")
+        middle = np.cumsum(weight[order]) - weight[order] / 2
+        low[axis], high[axis] = np.interp([TRIM, 1 - TRIM], middle, xy_norm[order, axis])
     grow = np.maximum(MIN_EXTENT - (high - low), 0.0) / 2
     return np.concatenate([low - grow, high + grow])
 
 
 def coverage_share(path: PointedPath, boxes_norm: Floats) -> Floats:
     """Share of each box's area that the path's extent covers, ``[B]``."""
-    extent = path_extent(path)
+    extent = path.extent_norm
     shared = np.minimum(boxes_norm[:, 2:], extent[2:]) - np.maximum(boxes_norm[:, :2], extent[:2])
     area = (boxes_norm[:, 2:] - boxes_norm[:, :2]).prod(axis=1)
     return np.asarray(np.clip(shared, 0.0, None).prod(axis=1) / area)
