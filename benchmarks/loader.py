@@ -145,7 +145,7 @@ def compare(url: str, tokenizer: PreTrainedTokenizerBase, data: DataConfig, pair
             for request in requests:
                 loader[0, {"full": request}]
 
-        works = [lambda photos=photos: bare(photos, rng), load]  # type: ignore[misc]
+        works = [lambda photos=photos: bare(photos, rng, data), load]  # type: ignore[misc]
         order = (0, 1) if pair % 2 else (1, 0)
         seconds = {which: cpu_seconds(works[which]) for which in order}
         if pair:  # the first pair warms caches up
