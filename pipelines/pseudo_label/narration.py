@@ -91,7 +91,7 @@ class _Reader:
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         )
         theirs.close()
-        atexit.register(self.close)
+        atexit.register(self._end)
 
     @property
     def is_alive(self) -> bool:
@@ -112,9 +112,13 @@ class _Reader:
         return found
 
     def close(self) -> int:
-        """Ends the process; its exit code."""
+        """The exit code of a process that has broken off."""
         self._pipe.close()
         return self.process.wait()
+
+    def _end(self) -> None:
+        self.process.kill()  # it holds nothing that could be lost
+        self.close()
 
 
 _readers: list[_Reader] = []

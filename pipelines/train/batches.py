@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase
 
+from pipelines.train.differences import differences
 from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.order import Place, Schedule, Stream
@@ -431,23 +432,11 @@ class TrainBatches:
             raise ConfigError(
                 f"the loader's state is of version {state.get('version')}, not {STATE_VERSION}; start anew"
             )
-        for key, was, now in _differences(state["identity"], self._identity, ""):
+        for key, was, now in differences(state["identity"], self._identity, ""):
             raise ConfigError(f"cannot resume: {key} was {was} and is {now} now; the order of samples would change")
         self._epoch, self._step = int(state["epoch"]), int(state["step"])
         self._in_row = {name: int(state["unreadable_in_row"][name]) for name in self._sets}
         self.counts = LoadCounts(**state["counts"])
-
-
-def _differences(was: Any, now: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(was, Mapping) and isinstance(now, Mapping):
-        for key in [*was, *(key for key in now if key not in was)]:
-            yield from _differences(was.get(key), now.get(key), f"{place}.{key}" if place else str(key))
-    elif _plain(was) != _plain(now):
-        yield place, was, now
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _start_worker(_: int) -> None:

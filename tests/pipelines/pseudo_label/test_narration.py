@@ -92,8 +92,8 @@ def test_it_ends_with_its_parent_and_says_nothing() -> None:
 
 def test_ctrl_c_leaves_it_alone_and_the_end_of_its_parent_ends_it() -> None:
     script = (
-        "import os, signal, sys; from pipelines.pseudo_label import narration; narration.start(None); "
-        "print(os.getpid(), flush=True); signal.pause()"
+        "import os, time; from pipelines.pseudo_label import narration; narration.start(None); "
+        "print(os.getpid(), flush=True); [time.sleep(0.1) for _ in range(600)]"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", script],
