@@ -181,10 +181,10 @@ def _models(config: PseudoLabelConfig, load: LoadGrounder) -> dict[str, str]:
 
 
 def _say_speed(grounded: list[ShardStats]) -> None:
-    """How fast the model was, and how long it waited for photos; each shard's own figures are in its stats.json."""
+    """How fast the model was, and how long it waited for its input; each shard's own figures are in its stats.json."""
     seconds = sum(one.seconds for one in grounded)
     if seconds:
         photos = sum((one.photos_per_second or 0.0) * one.seconds for one in grounded)
         waiting = sum((one.waiting_share or 0.0) * one.seconds for one in grounded)
-        share = f"{waiting / seconds:.1%} of the time waiting for photos"
+        share = f"{waiting / seconds:.1%} of the time waiting for photos and narratives"
         console.say(f"grounding: {photos / seconds:.1f} photos a second and process, {share}")
