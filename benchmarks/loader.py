@@ -37,7 +37,7 @@ from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.writer import Sample, shard_name, write_samples
 from xdetr_data.storage import Folder
-from xdetr_model.tokenizer import word_tokenizer
+from xdetr_model.network.tokenizer import word_tokenizer
 from xdetr_model.train.batch import SourceName
 
 PREFIX, BATCH, BLOCK_STEPS = "bench-train", 4, 8

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
-from xdetr_model.grounder import PhraseQuery
-from xdetr_model.model import XDetrModel
+from xdetr_model.grounders.grounder import PhraseQuery
+from xdetr_model.grounders.xdetr_grounder import XDetrGrounder, score
+from xdetr_model.network.model import XDetrModel
+from xdetr_model.network.presets import PRESET_NAMES, preset
+from xdetr_model.network.tokenizer import bundled_words, word_tokenizer
 from xdetr_model.photos import PhotoTransform
-from xdetr_model.presets import PRESET_NAMES, preset
-from xdetr_model.tokenizer import bundled_words, word_tokenizer
-from xdetr_model.xdetr_grounder import XDetrGrounder, score
 
 CLASS_NAMES = 1203
 

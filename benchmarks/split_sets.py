@@ -17,8 +17,8 @@ from spacy.language import Language
 from benchmarks import split_fresh, split_texts
 from benchmarks.split_mdetr import Parsed, bare_spans, boxed, parsed
 from xdetr_data.boxes import Box, xywh_to_xyxy
-from xdetr_data.shared_boxes import hulls_of_overlapping
 from xdetr_data.spans import Span, join_spans, shift_spans
+from xdetr_data.stages.splitting.shared_boxes import hulls_of_overlapping
 from xdetr_data.toyworld.packing import Expression, pack_expressions
 
 PHOTOS = 150

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.measure import Measured, measure
 from xdetr_data.spans import Span
-from xdetr_data.stages.split_paragraph import split_paragraph
+from xdetr_data.stages.splitting.split_paragraph import split_paragraph
 from xdetr_data.toyworld.truth import PhotoTruth, TextTruth, read_truth
 from xdetr_data.toyworld.world import write_toyworld
 

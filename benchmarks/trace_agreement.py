@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 
 from xdetr_data.boxes import iou_matrix_xyxy, normalise_xyxy, xywh_to_xyxy
-from xdetr_data.readers.localized_narratives import Narrative, read_narratives
-from xdetr_data.readers.openimages import COORDINATES, parse_boxes, read_chunks, read_header
-from xdetr_data.stages.trace_agreement import (
+from xdetr_data.sources.localized_narratives import Narrative, read_narratives
+from xdetr_data.sources.openimages import COORDINATES, parse_boxes, read_chunks, read_header
+from xdetr_data.stages.grounding.trace_agreement import (
     PointedPath,
     TraceClock,
     coverage_share,

@@ -10,10 +10,10 @@ from pipelines.job import PartitionDone, add_up
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.manifest import ExclusionEntry, InputEntry, Manifest, ShardEntry, tool_version, write_manifest
-from xdetr_data.readers.exclusions import ExclusionList
 from xdetr_data.record import Rejected
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.writer import ShardStats, write_rejects
+from xdetr_data.sources.exclusions import ExclusionList
 from xdetr_data.stages.exclude_images import Ledger
 from xdetr_data.storage import Folder
 

@@ -10,11 +10,11 @@ import numpy as np
 from pipelines import console
 from pipelines.cli import app
 from xdetr_data.errors import XdetrDataError
-from xdetr_data.label_score import LabelScore, TrueMention, score_labels
 from xdetr_data.manifest import read_manifest
 from xdetr_data.shards.reader import read_records, stems
 from xdetr_data.storage import Folder
 from xdetr_data.toyworld.truth import PhotoTruth, read_truth
+from xdetr_data.validation.label_score import LabelScore, TrueMention, score_labels
 
 CHECKPOINT = Path(str(files("manifests"))) / "checkpoints" / "xdetr-toy"
 NARRATED = ("openimages", "coco", "flickr")

@@ -11,8 +11,8 @@ from pipelines.dataset import has_files
 from pipelines.execution import Executor
 from xdetr_data.accounting import Tally
 from xdetr_data.manifest import InputEntry
-from xdetr_data.readers.exclusions import SOURCES
 from xdetr_data.shards.writer import FileEntry, ShardStats, read_stats, write_stats
+from xdetr_data.sources.exclusions import SOURCES
 from xdetr_data.storage import Folder, file_identity
 
 # What decoding a done-marker raises that somebody cut short or changed: what it marks is not done.

@@ -7,7 +7,7 @@ import msgspec
 
 from pipelines.dataset import WORK
 from xdetr_data.errors import InputError
-from xdetr_data.readers.json_stream import ArrayChunk, is_compressed, open_input
+from xdetr_data.sources.framing.json_stream import ArrayChunk, is_compressed, open_input
 
 TASK_BYTES = 96 << 20
 

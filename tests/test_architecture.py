@@ -23,7 +23,7 @@ NOT_ON_EVERY_NODE = (
     *("ray", "spacy", "fiftyone", "typer", "rich", "ijson", "yaml", "pydantic", "jsonschema", "pandas"),
     *("matplotlib", "pycocotools", "timm"),
 )
-NEEDS_SPACY = ("xdetr_data.language", "xdetr_data.stages.noun_phrases")
+NEEDS_SPACY = ("xdetr_data.stages.noun_phrases",)
 
 
 def name_of(path: Path) -> str:

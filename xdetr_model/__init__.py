@@ -7,16 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from xdetr_model.checkpoint import Checkpoint, ModelCard, load_checkpoint, save_checkpoint
-    from xdetr_model.configuration import XDetrConfig
-    from xdetr_model.grounder import Candidates, Grounder, PhraseQuery
-    from xdetr_model.hf_grounder import HfZeroShotGrounder
-    from xdetr_model.losses import Criterion, Losses
-    from xdetr_model.model import ImageEncoding, TextEncoding, XDetrModel, XDetrOutput
-    from xdetr_model.presets import PRESET_NAMES, Preset, preset
-    from xdetr_model.targets import PhotoTarget, PhraseTarget, QueryTarget, Targets, collate_targets
-    from xdetr_model.weights import WeightReport, from_deformable_detr
-    from xdetr_model.xdetr_grounder import XDetrGrounder
+    from xdetr_model.checkpoints.checkpoint import Checkpoint, ModelCard, load_checkpoint, save_checkpoint
+    from xdetr_model.checkpoints.weights import WeightReport, from_deformable_detr
+    from xdetr_model.grounders.grounder import Candidates, Grounder, PhraseQuery
+    from xdetr_model.grounders.hf_grounder import HfZeroShotGrounder
+    from xdetr_model.grounders.xdetr_grounder import XDetrGrounder
+    from xdetr_model.losses.criterion import Criterion, Losses
+    from xdetr_model.losses.targets import PhotoTarget, PhraseTarget, QueryTarget, Targets, collate_targets
+    from xdetr_model.network.configuration import XDetrConfig
+    from xdetr_model.network.model import ImageEncoding, TextEncoding, XDetrModel, XDetrOutput
+    from xdetr_model.network.presets import PRESET_NAMES, Preset, preset
 
 _HOMES = {
     "checkpoint": ("Checkpoint", "ModelCard", "load_checkpoint", "save_checkpoint"),

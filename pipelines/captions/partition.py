@@ -10,10 +10,10 @@ from pipelines.captions.plan import BEYOND_LIMIT, NO_PHOTO, PHOTO_REJECTED, Code
 from pipelines.job import PartitionDone, finish_partition
 from pipelines.partitioning import PartitionTask, cut_tasks, read_again
 from xdetr_data.accounting import Tally
-from xdetr_data.readers.lines import iter_line_chunks, split_lines
 from xdetr_data.record import Rejected
 from xdetr_data.shards.spill import SpillWriter
 from xdetr_data.shards.writer import entry, rejects_writer
+from xdetr_data.sources.framing.lines import iter_line_chunks, split_lines
 from xdetr_data.storage import Folder
 
 STAGE = "partition"

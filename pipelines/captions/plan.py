@@ -22,11 +22,11 @@ from pipelines.partitioning import ChunkRange, chunk_range
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import InputError
 from xdetr_data.photos import MAX_KEY_CHARS, photo_key
-from xdetr_data.readers.json_stream import Unreadable
-from xdetr_data.readers.lines import iter_line_chunks, split_lines
-from xdetr_data.readers.web_captions import WebPhoto, iter_web_photos, parse_line, url_hash
 from xdetr_data.record import Rejected
 from xdetr_data.shards.plan import assign_shards, shard_count
+from xdetr_data.sources.framing.json_stream import Unreadable
+from xdetr_data.sources.framing.lines import iter_line_chunks, split_lines
+from xdetr_data.sources.web_captions import WebPhoto, iter_web_photos, parse_line, url_hash
 
 STAGE = "plan"
 PHOTO_REJECTED, BEYOND_LIMIT, NO_PHOTO = -1, -3, -4  # in place of a photo's row

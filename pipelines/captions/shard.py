@@ -15,8 +15,6 @@ from pipelines.job import finish_shard
 from pipelines.outcome import Outcome
 from xdetr_data.accounting import Tally
 from xdetr_data.photos import BadPhoto, Photo, check_photo
-from xdetr_data.readers.json_stream import Unreadable
-from xdetr_data.readers.web_captions import parse_line
 from xdetr_data.record import GroundedImage, ImageRef, Query, Rejected
 from xdetr_data.shards.spill import read_spills
 from xdetr_data.shards.writer import (
@@ -27,6 +25,8 @@ from xdetr_data.shards.writer import (
     write_rejects,
     write_samples,
 )
+from xdetr_data.sources.framing.json_stream import Unreadable
+from xdetr_data.sources.web_captions import parse_line
 from xdetr_data.storage import Folder
 
 READ_PHOTO, READ_CAPTION = "read_photo", "read_caption"

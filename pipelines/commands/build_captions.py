@@ -56,8 +56,8 @@ def captions(
     from pipelines.captions.summary import print_plan
     from pipelines.execution import executor
     from pipelines.summary import finish
-    from xdetr_data.readers.lines import expand_inputs
-    from xdetr_data.readers.web_captions import expand_tars
+    from xdetr_data.sources.framing.lines import expand_inputs
+    from xdetr_data.sources.web_captions import expand_tars
     from xdetr_data.storage import Folder
 
     if not out and not dry_run:

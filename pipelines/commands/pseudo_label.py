@@ -101,7 +101,7 @@ def locnar(
     from pipelines.pseudo_label.recipe import prepare, pseudo_label
     from pipelines.pseudo_label.summary import print_plan
     from pipelines.summary import finish
-    from xdetr_data.readers.lines import expand_inputs
+    from xdetr_data.sources.framing.lines import expand_inputs
     from xdetr_data.stages.place_openimages import FlagPolicy
     from xdetr_data.storage import Folder
 

@@ -12,10 +12,10 @@ from pipelines.job import PartitionDone, finish_partition
 from pipelines.mixed_star.plan import BEYOND_LIMIT, EXCLUDED, REJECTED, UNKNOWN, Codes, InputPlan, Plan
 from pipelines.partitioning import ChunkRange, PartitionTask, cut_tasks, read_again
 from xdetr_data.accounting import Tally
-from xdetr_data.readers.json_stream import ArrayChunk, elements, iter_array_chunks
 from xdetr_data.record import Rejected
 from xdetr_data.shards.spill import SpillWriter
 from xdetr_data.shards.writer import entry, rejects_writer
+from xdetr_data.sources.framing.json_stream import ArrayChunk, elements, iter_array_chunks
 from xdetr_data.storage import Folder
 
 STAGE = "partition"

@@ -7,17 +7,17 @@ from pipelines.mixed_star.config import MixedStarConfig
 from pipelines.outcome import Outcome
 from xdetr_data.boxed import BoxedQuery, LooseBox
 from xdetr_data.boxes import Box, xywh_to_xyxy
-from xdetr_data.readers import coco
-from xdetr_data.readers.json_stream import Unreadable
-from xdetr_data.readers.mdetr import MdetrAnnotation, MdetrParagraph, parse_annotations, parse_paragraph
 from xdetr_data.record import GroundedImage, ImageRef, Rejected
-from xdetr_data.shared_boxes import hulls_of_overlapping
+from xdetr_data.sources import coco
+from xdetr_data.sources.framing.json_stream import Unreadable
+from xdetr_data.sources.mdetr import MdetrAnnotation, MdetrParagraph, parse_annotations, parse_paragraph
 from xdetr_data.spans import Span, check_spans, join_spans
 from xdetr_data.stages.check_boxes import check_box
 from xdetr_data.stages.form_queries import PlacedAnnotation, form_queries
 from xdetr_data.stages.merge_boxes import merge_boxes
 from xdetr_data.stages.merge_regions import merge_regions
-from xdetr_data.stages.split_paragraph import split_paragraph
+from xdetr_data.stages.splitting.shared_boxes import hulls_of_overlapping
+from xdetr_data.stages.splitting.split_paragraph import split_paragraph
 
 PACKING_IOU = 0.5
 CLIPPED = "clipped-boxes"

@@ -19,11 +19,11 @@ from pipelines.partitioning import ChunkRange, chunk_range
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import ConfigError
 from xdetr_data.photos import MAX_KEY_CHARS, is_number, list_photos, photo_id, photo_key, unsafe_file_name
-from xdetr_data.readers import coco, mdetr
-from xdetr_data.readers.exclusions import ExclusionList
-from xdetr_data.readers.json_stream import Unreadable
 from xdetr_data.record import Rejected
 from xdetr_data.shards.plan import assign_shards, shard_count
+from xdetr_data.sources import coco, mdetr
+from xdetr_data.sources.exclusions import ExclusionList
+from xdetr_data.sources.framing.json_stream import Unreadable
 from xdetr_data.stages.exclude_images import Ledger, exclude_images
 
 STAGE = "plan"

@@ -15,8 +15,8 @@ from pipelines.mixed_star.plan import Plan, make_plan
 from pipelines.mixed_star.shard import ShardContext, build_shard
 from pipelines.sources import licence_of
 from xdetr_data.manifest import InputEntry, Manifest
-from xdetr_data.readers.exclusions import ExclusionList, read_exclusion
-from xdetr_data.readers.json_stream import input_bytes, is_compressed
+from xdetr_data.sources.exclusions import ExclusionList, read_exclusion
+from xdetr_data.sources.framing.json_stream import input_bytes, is_compressed
 from xdetr_data.storage import Folder
 
 RECIPE = "build-mixed-star"

@@ -9,7 +9,7 @@ import msgspec
 from pipelines.build import BuildConfig
 from pipelines.pseudo_label.label import LabelRule
 from xdetr_data.errors import ConfigError
-from xdetr_data.stages.ground_phrases import Method, SelectionRule, TraceMode
+from xdetr_data.stages.grounding.ground_phrases import Method, SelectionRule, TraceMode
 from xdetr_data.stages.place_openimages import FlagPolicy
 
 NAME = "locnar"

@@ -41,9 +41,9 @@ from xdetr_data.shards.writer import (
     shard_name,
     write_stats,
 )
-from xdetr_data.stages.ground_phrases import PhraseCandidates
+from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates
+from xdetr_data.stages.grounding.trace_agreement import path_agreement
 from xdetr_data.stages.place_openimages import BadBox, place_boxes
-from xdetr_data.stages.trace_agreement import path_agreement
 from xdetr_data.storage import Folder
 
 GROUND_PREFIX = "grounded/photos"

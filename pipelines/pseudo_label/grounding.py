@@ -1,6 +1,6 @@
 """Photos through a grounder: read ahead and asked about in threads, grounded in batches, given back in order.
 
-The model is a value that is passed in (``xdetr_model.grounder.Grounder`` or anything that behaves like it).
+The model is a value that is passed in (``xdetr_model.grounders.grounder.Grounder`` or anything that behaves like it).
 """
 
 import io
@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 from PIL import Image
 
 from xdetr_data.photos import BadPhoto, Photo, read_photo
-from xdetr_data.stages.ground_phrases import PhraseCandidates, PhraseQuery
+from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates, PhraseQuery
 
 READ_AHEAD_BATCHES = 4
 WINDOWS_IN_FLIGHT = 3  # one being read, one with the model, one with the caller
@@ -25,7 +25,7 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class Grounder(Protocol):
-    """The part of ``xdetr_model.grounder.Grounder`` that labelling needs."""
+    """The part of ``xdetr_model.grounders.grounder.Grounder`` that labelling needs."""
 
     def prepare(self, photo: Image.Image) -> Any:
         """What needs no device; safe in threads."""

@@ -9,7 +9,7 @@ from xdetr_data.boxed import BoxedPhrase, BoxedQuery
 from xdetr_data.grounded import GroundedPhoto, GroundedPhrase, GroundedQuery
 from xdetr_data.record import GroundedImage, Rejected
 from xdetr_data.spans import span_text
-from xdetr_data.stages.ground_phrases import SelectionRule, select_boxes
+from xdetr_data.stages.grounding.ground_phrases import SelectionRule, select_boxes
 from xdetr_data.stages.merge_boxes import merge_boxes
 from xdetr_data.stages.merge_regions import merge_regions
 

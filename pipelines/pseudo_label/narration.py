@@ -17,10 +17,10 @@ from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 from xdetr_data.errors import XdetrDataError
-from xdetr_data.readers.json_stream import Unreadable
-from xdetr_data.readers.localized_narratives import Narrative, parse_narrative
-from xdetr_data.stages.noun_phrases import NarrativeSentence, NounPhrases
-from xdetr_data.stages.trace_agreement import PointedPath, TraceClock, pointed_path
+from xdetr_data.sources.framing.json_stream import Unreadable
+from xdetr_data.sources.localized_narratives import Narrative, parse_narrative
+from xdetr_data.stages.grounding.trace_agreement import PointedPath, TraceClock, pointed_path
+from xdetr_data.stages.noun_phrases.noun_phrases import NarrativeSentence, NounPhrases
 
 LONGEST_CAPTION = 50_000  # characters; people say some hundred, and a tagger takes memory by the word
 

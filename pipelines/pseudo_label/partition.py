@@ -22,12 +22,12 @@ from pipelines.pseudo_label.plan import (
 )
 from pipelines.pseudo_label.scan import line_ref
 from xdetr_data.accounting import Tally
-from xdetr_data.readers import localized_narratives, openimages
-from xdetr_data.readers.json_stream import ArrayChunk
-from xdetr_data.readers.lines import split_lines
 from xdetr_data.record import Rejected
 from xdetr_data.shards.spill import PLACE_FIELDS, SPILL_SCHEMA, SpillWriter
 from xdetr_data.shards.writer import RejectsWriter, entry, rejects_writer
+from xdetr_data.sources import localized_narratives, openimages
+from xdetr_data.sources.framing.json_stream import ArrayChunk
+from xdetr_data.sources.framing.lines import split_lines
 from xdetr_data.storage import Folder
 
 STAGE = "partition"

@@ -20,9 +20,9 @@ from pipelines.pseudo_label.scan import BoxScan, NarrativeScan, Pair, scan_boxes
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import ConfigError
 from xdetr_data.photos import list_photos, photo_key
-from xdetr_data.readers.exclusions import ExclusionList
 from xdetr_data.record import Rejected
 from xdetr_data.shards.plan import assign_shards, shard_count
+from xdetr_data.sources.exclusions import ExclusionList
 from xdetr_data.stages.exclude_images import Ledger, exclude_images
 
 STAGE = "plan"

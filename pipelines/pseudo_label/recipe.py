@@ -25,10 +25,10 @@ from pipelines.pseudo_label.plan import Plan, make_plan
 from pipelines.sources import licence_of
 from xdetr_data.errors import ConfigError
 from xdetr_data.manifest import InputEntry, Manifest
-from xdetr_data.readers.exclusions import ExclusionList, read_exclusion
-from xdetr_data.readers.openimages import read_class_names
 from xdetr_data.shards.writer import ShardStats
-from xdetr_data.stages.noun_phrases import NounPhrases
+from xdetr_data.sources.exclusions import ExclusionList, read_exclusion
+from xdetr_data.sources.openimages import read_class_names
+from xdetr_data.stages.noun_phrases.noun_phrases import NounPhrases
 from xdetr_data.storage import Folder
 
 RECIPE = "pseudo-label locnar"

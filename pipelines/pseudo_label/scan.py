@@ -9,9 +9,9 @@ from pipelines.build import input_label
 from pipelines.partitioning import ChunkRange, chunk_range
 from xdetr_data.errors import InputError
 from xdetr_data.photos import MAX_KEY_CHARS, photo_id, photo_key, unsafe_file_name
-from xdetr_data.readers import localized_narratives, openimages
-from xdetr_data.readers.json_stream import Unreadable
 from xdetr_data.record import Rejected
+from xdetr_data.sources import localized_narratives, openimages
+from xdetr_data.sources.framing.json_stream import Unreadable
 
 STAGE = "plan"
 REJECTED, BLANK = -1, -6  # in place of a line's photo

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pipelines.qa.labels import LISTS, REJECT, UNBOXED, WRONG_BOX
 from xdetr_data.boxes import Box, scale_xyxy, xywh_to_xyxy
-from xdetr_data.decisions import Action, Decision
+from xdetr_data.reviewing.decisions import Action, Decision
 
 AT_A_TIME = 500
 SAME_PIXELS = 0.01  # a box that moved less did not move: rounding on its way is no edit

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from xdetr_data.errors import InputError, RecordError
-from xdetr_data.language.number import SINGULAR
-from xdetr_data.language.words import load_words
 from xdetr_data.manifest import Manifest
 from xdetr_data.record import GroundedImage, Phrase
 from xdetr_data.schema import from_json
 from xdetr_data.shards.reader import PHOTO_SUFFIXES, read_batches, read_records, stems
 from xdetr_data.shards.tar_stream import MAX_MEMBER_BYTES, TarDamage, iter_headers, member_key
+from xdetr_data.stages.noun_phrases.number import SINGULAR
+from xdetr_data.stages.noun_phrases.words import load_words
 from xdetr_data.storage import Folder
 
 _TRACE = re.compile(r"\btrace (\d+(?:\.\d+)?)")

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from xdetr_data.distributions import Binned, Sums
 from xdetr_data.manifest import Manifest
 from xdetr_data.shards.reader import intact_labels, read_batches, stems
-from xdetr_data.statistics import ROWS_PER_BATCH, SCORE_EDGES
+from xdetr_data.statistics.distributions import Binned, Sums
+from xdetr_data.statistics.statistics import ROWS_PER_BATCH, SCORE_EDGES
 from xdetr_data.storage import Folder
 
 COLUMNS = ("key", "queries.list.element.phrases")

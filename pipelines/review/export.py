@@ -6,8 +6,8 @@ from typing import Any
 from pipelines import console
 from pipelines.qa.decided import collect, tagged_photos
 from pipelines.qa.importer import INFO
-from xdetr_data.decisions import Reviewed, write_decisions
 from xdetr_data.errors import ConfigError
+from xdetr_data.reviewing.decisions import Reviewed, write_decisions
 from xdetr_data.storage import Folder
 
 

@@ -15,7 +15,6 @@ from pipelines.execution import executor
 from pipelines.job import add_up, run_shards
 from pipelines.review.shard import ReviewContext, review_shard
 from xdetr_data.accounting import Tally
-from xdetr_data.decisions import Decision, Reviewed, by_key, read_decisions
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import (
     MANIFEST,
@@ -26,6 +25,7 @@ from xdetr_data.manifest import (
     tool_version,
     write_manifest,
 )
+from xdetr_data.reviewing.decisions import Decision, Reviewed, by_key, read_decisions
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.plan import shard_of_key
 from xdetr_data.shards.writer import ShardStats

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 from pipelines.dataset import copy_file
 from pipelines.job import finish_shard
 from xdetr_data.accounting import Tally
-from xdetr_data.decisions import Decision
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import ShardEntry
 from xdetr_data.record import Rejected
+from xdetr_data.reviewing.decisions import Decision
 from xdetr_data.shards.reader import read_batches, read_samples
 from xdetr_data.shards.writer import (
     Sample,

@@ -26,8 +26,8 @@ from xdetr_data.loading.order import Place, Schedule, Stream
 from xdetr_data.loading.pixels import Recolour
 from xdetr_data.loading.sample import LoadCounts, LoadedPhoto, UnreadableSample, load_sample
 from xdetr_data.loading.shard_set import Location, ShardSet, open_shards
+from xdetr_model.losses.targets import PhotoTarget, PhraseTarget, QueryTarget, Targets, collate_targets
 from xdetr_model.photos import PhotoTransform
-from xdetr_model.targets import PhotoTarget, PhraseTarget, QueryTarget, Targets, collate_targets
 from xdetr_model.train.batch import SOURCE_NAMES, SourceBatch, SourceName, StepBatch
 
 CAPTIONS: frozenset[SourceName] = frozenset({"weak"})

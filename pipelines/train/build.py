@@ -11,13 +11,13 @@ from transformers.models.deformable_detr.image_processing_pil_deformable_detr im
 from pipelines.train.runfile import FromCheckpoint, FromPublished, FromScratch, ModelPart, RunFile
 from pipelines.train.say import say
 from xdetr_data.errors import ConfigError
-from xdetr_model.checkpoint import check_safe_weights, checkpoint_directory, load_checkpoint, load_config
-from xdetr_model.configuration import XDetrConfig
+from xdetr_model.checkpoints.checkpoint import check_safe_weights, checkpoint_directory, load_checkpoint, load_config
+from xdetr_model.checkpoints.weights import WeightReport, load_by_name, load_detector, load_text_encoder, read_weights
 from xdetr_model.errors import CheckpointError, XdetrModelError, one_line
-from xdetr_model.model import XDetrModel
-from xdetr_model.presets import PRESET_NAMES, Preset, preset
-from xdetr_model.text_tower import check_tokenizer
-from xdetr_model.weights import WeightReport, load_by_name, load_detector, load_text_encoder, read_weights
+from xdetr_model.network.configuration import XDetrConfig
+from xdetr_model.network.model import XDetrModel
+from xdetr_model.network.presets import PRESET_NAMES, Preset, preset
+from xdetr_model.network.text_tower import check_tokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

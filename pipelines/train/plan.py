@@ -15,8 +15,8 @@ from pipelines.train.runfile import RunFile
 from pipelines.train.say import say
 from xdetr_data.loading.config import DataConfig
 from xdetr_model.device import pick_device
-from xdetr_model.model import XDetrModel
-from xdetr_model.tokenizer import word_tokenizer
+from xdetr_model.network.model import XDetrModel
+from xdetr_model.network.tokenizer import word_tokenizer
 from xdetr_model.train.batch import SourceName
 from xdetr_model.train.parameters import ParameterGroup, parameter_groups
 from xdetr_model.train.step import GroupPlan

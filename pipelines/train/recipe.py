@@ -11,7 +11,7 @@ from pipelines.train.processes import Group
 from pipelines.train.runfile import CoolDownPart, LinearPart, RatePart, RunFile, StepDropPart
 from xdetr_data.errors import ConfigError
 from xdetr_data.loading.config import DataConfig
-from xdetr_model.model import XDetrModel
+from xdetr_model.network.model import XDetrModel
 from xdetr_model.train.batch import SOURCE_NAMES, SourceName
 from xdetr_model.train.loss import SourceWeights
 from xdetr_model.train.parameters import GroupName, scaled_rate

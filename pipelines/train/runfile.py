@@ -46,8 +46,8 @@ class FromCheckpoint(Strict, tag="checkpoint", tag_field="from"):
 
 
 class ModelPart(Strict):
-    """``preset`` of ``xdetr_model.presets`` (null where a checkpoint brings the shape), where the weights start, and
-    values of XDetrConfig that differ from it."""
+    """``preset`` of ``xdetr_model.network.presets`` (null where a checkpoint brings the shape), where the weights
+    start, and values of XDetrConfig that differ from it."""
 
     preset: str | None
     start: FromScratch | FromPublished | FromCheckpoint

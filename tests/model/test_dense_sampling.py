@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from xdetr_model import deformable_attention
-from xdetr_model.deformable_attention import sample_levels, sample_one_by_one
-from xdetr_model.dense_sampling import MOST_POSITIONS, sample_dense
+from xdetr_model.network import deformable_attention
+from xdetr_model.network.deformable_attention import sample_levels, sample_one_by_one
+from xdetr_model.network.dense_sampling import MOST_POSITIONS, sample_dense
 
 SIZES = st.lists(st.tuples(st.integers(1, 7), st.integers(1, 7)), min_size=1, max_size=3)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import DeformableDetrConfig, DeformableDetrForObjectDetection
 
 from tests.model.tiny import REFINED, TWO_STAGE, detector_values, tiny_model
-from xdetr_model.model import ImageEncoding, XDetrModel
+from xdetr_model.network.model import ImageEncoding, XDetrModel
 
 VARIANTS: list[dict[str, Any]] = [{}, REFINED, TWO_STAGE, {"num_feature_levels": 5}, {"encoder_layers": 1} | TWO_STAGE]
 SIZES = [(96, 128), (97, 131), (64, 65)]

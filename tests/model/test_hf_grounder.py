@@ -34,8 +34,8 @@ from transformers.models.owlvit.image_processing_pil_owlvit import OwlViTImagePr
 
 from xdetr_model import HfZeroShotGrounder, PhraseQuery
 from xdetr_model.errors import CheckpointError, TargetError
-from xdetr_model.tokenizer import word_tokenizer
-from xdetr_model.zero_shot import lower
+from xdetr_model.grounders.zero_shot import lower
+from xdetr_model.network.tokenizer import word_tokenizer
 
 TEXT = "A red circle and a blue square"
 CIRCLE = PhraseQuery(text=TEXT, spans=((0, 12),))

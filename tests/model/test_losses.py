@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from tests.model import slow_losses
 from tests.model.tiny import TWO_STAGE, tiny_model
-from xdetr_model.configuration import AlignmentRules, ObjectnessLoss, XDetrConfig
-from xdetr_model.losses import Criterion, Losses, objectness_loss
-from xdetr_model.model import XDetrOutput
-from xdetr_model.proposals import Proposals
-from xdetr_model.targets import PhotoTarget, PhraseTarget, QueryTarget, Targets, collate_targets
-from xdetr_model.tokenizer import word_tokenizer
+from xdetr_model.losses.criterion import Criterion, Losses, objectness_loss
+from xdetr_model.losses.targets import PhotoTarget, PhraseTarget, QueryTarget, Targets, collate_targets
+from xdetr_model.network.configuration import AlignmentRules, ObjectnessLoss, XDetrConfig
+from xdetr_model.network.model import XDetrOutput
+from xdetr_model.network.proposals import Proposals
+from xdetr_model.network.tokenizer import word_tokenizer
 
 TOKENIZER = word_tokenizer()
 CRITERION = Criterion.from_config(XDetrConfig())

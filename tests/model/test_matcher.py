@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from xdetr_model.configuration import DetectionWeights, ObjectnessLoss
 from xdetr_model.errors import NonFiniteError
-from xdetr_model.matcher import match_layers, matching_cost
+from xdetr_model.losses.matcher import match_layers, matching_cost
+from xdetr_model.network.configuration import DetectionWeights, ObjectnessLoss
 
 COSTS = DetectionWeights(objectness=1, giou=2, l1=5)
 

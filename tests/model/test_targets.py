@@ -5,9 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xdetr_model.configuration import XDetrConfig
 from xdetr_model.errors import TargetError
-from xdetr_model.targets import (
+from xdetr_model.losses.targets import (
     PhotoTarget,
     PhraseTarget,
     QueryTarget,
@@ -15,8 +14,9 @@ from xdetr_model.targets import (
     collate_targets,
     text_hash,
 )
-from xdetr_model.text_tower import phrase_tokens, pool_sentences, tokenize
-from xdetr_model.tokenizer import word_tokenizer
+from xdetr_model.network.configuration import XDetrConfig
+from xdetr_model.network.text_tower import phrase_tokens, pool_sentences, tokenize
+from xdetr_model.network.tokenizer import word_tokenizer
 
 TOKENIZER = word_tokenizer()
 BOX = (0.1, 0.2, 0.5, 0.6)

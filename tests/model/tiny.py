@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
-from xdetr_model.configuration import XDetrConfig
-from xdetr_model.model import XDetrModel
-from xdetr_model.tokenizer import word_tokenizer
+from xdetr_model.network.configuration import XDetrConfig
+from xdetr_model.network.model import XDetrModel
+from xdetr_model.network.tokenizer import word_tokenizer
 
 TEXT: dict[str, Any] = {
     "model_type": "bert",

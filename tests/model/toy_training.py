@@ -9,10 +9,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from tests.model.toy_photos import ToyPhoto, draw_toy_photo
-from xdetr_model.losses import Criterion
-from xdetr_model.model import XDetrModel
-from xdetr_model.presets import Preset
-from xdetr_model.targets import PhotoTarget, PhraseTarget, QueryTarget, Targets, collate_targets
+from xdetr_model.losses.criterion import Criterion
+from xdetr_model.losses.targets import PhotoTarget, PhraseTarget, QueryTarget, Targets, collate_targets
+from xdetr_model.network.model import XDetrModel
+from xdetr_model.network.presets import Preset
 
 
 def toy_target(toy: ToyPhoto) -> PhotoTarget:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from xdetr_data.boxes import Box, clip_xyxy
-from xdetr_data.decisions import Action, Decision
 from xdetr_data.errors import RecordError
 from xdetr_data.record import GroundedImage, Phrase, Provenance, Region, Rejected
+from xdetr_data.reviewing.decisions import Action, Decision
 from xdetr_data.spans import Span
 
 STAGE = "apply_review"

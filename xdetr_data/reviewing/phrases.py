@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from msgspec.structs import replace as changed
 
-from xdetr_data.decisions import Action, Decision
 from xdetr_data.record import Phrase, Provenance, Query
+from xdetr_data.reviewing.decisions import Action, Decision
 from xdetr_data.reviewing.draft import SOURCE, Draft, Link, Work, clipped, find_words
 from xdetr_data.spans import Span, span_text
 

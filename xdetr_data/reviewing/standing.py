@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from xdetr_data.decisions import Action, Decision
 from xdetr_data.record import GroundedImage
+from xdetr_data.reviewing.decisions import Action, Decision
 from xdetr_data.reviewing.draft import Place, Review, clipped, find_words
 
 # Of two decisions about one label, the first of these stands: whoever moved a box repaired what another called wrong.

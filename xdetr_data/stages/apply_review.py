@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from msgspec.structs import replace as changed
 
 from xdetr_data.boxes import Box
-from xdetr_data.decisions import Decision
 from xdetr_data.record import GroundedImage, Query
+from xdetr_data.reviewing.decisions import Decision
 from xdetr_data.reviewing.draft import STAGE, Draft, Review, Work
 from xdetr_data.reviewing.phrases import review_query
 from xdetr_data.reviewing.regions import number_regions, review_textless

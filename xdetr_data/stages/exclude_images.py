@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from xdetr_data.readers.exclusions import ExclusionList
+from xdetr_data.sources.exclusions import ExclusionList
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xdetr_data.boxed import LooseBox
 from xdetr_data.boxes import clip_xyxy, scale_xyxy
-from xdetr_data.readers.openimages import COORDINATES, FLAGS
+from xdetr_data.sources.openimages import COORDINATES, FLAGS
 
 STAGE = "place_openimages"
 TOLERANCE = 1e-6  # of the photo's side: how far rounding may put a coordinate outside it

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from xdetr_model.errors import TargetError
-from xdetr_model.targets import Targets
+from xdetr_model.losses.targets import Targets
 
 SourceName = Literal["full", "pseudo", "weak"]
 SOURCE_NAMES: tuple[SourceName, ...] = get_args(SourceName)

@@ -13,9 +13,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from xdetr_model.errors import ModelConfigError, NonFiniteError
-from xdetr_model.gather import world_size
-from xdetr_model.losses import Criterion, Losses
-from xdetr_model.model import XDetrModel, XDetrOutput
+from xdetr_model.losses.criterion import Criterion, Losses
+from xdetr_model.losses.gather import world_size
+from xdetr_model.network.model import XDetrModel, XDetrOutput
 from xdetr_model.train.batch import SOURCE_NAMES, SourceBatch, SourceName, StepBatch
 from xdetr_model.train.sources import NetworkInput, blank_input, join, no_targets, nothing, pays_to_join, take
 

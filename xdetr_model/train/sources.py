@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from xdetr_model.model import XDetrOutput
-from xdetr_model.targets import TargetCounts, Targets
+from xdetr_model.losses.targets import TargetCounts, Targets
+from xdetr_model.network.model import XDetrOutput
 from xdetr_model.train.batch import SourceBatch
 
 MOST_PADDING = 1.1  # a joint forward may hold this many times the pixels of separate ones

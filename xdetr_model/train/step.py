@@ -13,9 +13,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from xdetr_model.device import Precision
 from xdetr_model.errors import CheckpointError, ModelConfigError, NonFiniteError
-from xdetr_model.gather import world_size
-from xdetr_model.losses import Criterion, LossCounts
-from xdetr_model.model import XDetrModel
+from xdetr_model.losses.criterion import Criterion, LossCounts
+from xdetr_model.losses.gather import world_size
+from xdetr_model.network.model import XDetrModel
 from xdetr_model.train.average import WeightAverage
 from xdetr_model.train.batch import SourceName, StepBatch
 from xdetr_model.train.loss import SourceWeights, StepLoss, StepLosses

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xdetr_data.readers.exclusions import ExclusionList
+from xdetr_data.sources.exclusions import ExclusionList
 from xdetr_data.stages.exclude_images import exclude_images
 
 SOURCES = st.sampled_from(["coco", "vg", "flickr"])

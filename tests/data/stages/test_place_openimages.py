@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xdetr_data.boxed import LooseBox
-from xdetr_data.readers.openimages import BOX_SCHEMA
 from xdetr_data.record import Provenance, Region
+from xdetr_data.sources.openimages import BOX_SCHEMA
 from xdetr_data.stages.place_openimages import REASONS, BadBox, FlagPolicy, judge_boxes, place_boxes
 
 SIZE_HW = (100, 400)

@@ -19,7 +19,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from xdetr_data.boxes import iou_matrix_xyxy
-from xdetr_data.readers import exclusions, localized_narratives, mdetr, openimages
+from xdetr_data.sources import exclusions, localized_narratives, mdetr, openimages
 from xdetr_data.toyworld import vocabulary as words
 from xdetr_data.toyworld.formats.refcoco import REF_SETS
 from xdetr_data.toyworld.truth import PhotoTruth, TextTruth

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from xdetr_data.stages.split_paragraph import split_paragraph
+from xdetr_data.stages.splitting.split_paragraph import split_paragraph
 from xdetr_data.toyworld.truth import PhotoTruth
 
 FILE = "mdetr/final_mixed_train.json"

@@ -11,10 +11,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tests.model.distributed.workers import run_ranks
 from tests.model.tiny import TWO_STAGE, tiny_model
-from xdetr_model.gather import gather_rows, mean_count
-from xdetr_model.losses import Criterion
-from xdetr_model.targets import PhotoTarget, PhraseTarget, QueryTarget, collate_targets
-from xdetr_model.tokenizer import word_tokenizer
+from xdetr_model.losses.criterion import Criterion
+from xdetr_model.losses.gather import gather_rows, mean_count
+from xdetr_model.losses.targets import PhotoTarget, PhraseTarget, QueryTarget, collate_targets
+from xdetr_model.network.tokenizer import word_tokenizer
 
 TOKENIZER = word_tokenizer()
 

@@ -12,9 +12,9 @@ from tests.model.tiny import TWO_STAGE, tiny_model
 from tests.model.toy_photos import draw_toy_photo
 from tests.model.toy_training import toy_target
 from tests.model.train.batches import toy_source
-from xdetr_model.configuration import XDetrConfig
-from xdetr_model.losses import Criterion, Losses
-from xdetr_model.targets import PhotoTarget
+from xdetr_model.losses.criterion import Criterion, Losses
+from xdetr_model.losses.targets import PhotoTarget
+from xdetr_model.network.configuration import XDetrConfig
 from xdetr_model.train.batch import SOURCE_NAMES, SourceBatch, SourceName, StepBatch
 from xdetr_model.train.loss import SourceWeights, StepLoss
 from xdetr_model.train.parameters import GROUP_NAMES

@@ -7,8 +7,8 @@ import torch
 
 from tests.model.toy_photos import draw_toy_photo
 from tests.model.toy_training import toy_pixels, toy_target
-from xdetr_model.targets import PhotoTarget, QueryTarget, collate_targets
-from xdetr_model.tokenizer import word_tokenizer
+from xdetr_model.losses.targets import PhotoTarget, QueryTarget, collate_targets
+from xdetr_model.network.tokenizer import word_tokenizer
 from xdetr_model.train.batch import SourceBatch, SourceName, StepBatch
 
 TOKENIZER = word_tokenizer()

@@ -16,7 +16,7 @@ import torch
 
 from tests.model.tiny import TWO_STAGE, tiny_model
 from tests.model.train.batches import toy_step
-from xdetr_model.model import XDetrModel
+from xdetr_model.network.model import XDetrModel
 from xdetr_model.train.loss import SourceWeights
 from xdetr_model.train.parameters import GROUP_NAMES
 from xdetr_model.train.schedules import CoolDown, LinearDecay, StepDrop

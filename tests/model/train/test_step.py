@@ -9,11 +9,11 @@ from torch import Tensor
 
 from tests.model.tiny import TWO_STAGE, tiny_model
 from tests.model.train.batches import toy_source, toy_step
-from xdetr_model.configuration import XDetrConfig
 from xdetr_model.errors import CheckpointError, ModelConfigError, NonFiniteError, TargetError
-from xdetr_model.losses import Criterion
-from xdetr_model.model import XDetrModel
-from xdetr_model.presets import preset
+from xdetr_model.losses.criterion import Criterion
+from xdetr_model.network.configuration import XDetrConfig
+from xdetr_model.network.model import XDetrModel
+from xdetr_model.network.presets import preset
 from xdetr_model.train import loss as loss_module
 from xdetr_model.train.batch import SourceBatch, StepBatch
 from xdetr_model.train.loss import SourceWeights, StepLoss

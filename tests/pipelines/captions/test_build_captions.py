@@ -8,7 +8,7 @@ import pytest
 
 from pipelines import job
 from pipelines.train.batches import SourceConfig, TrainBatches
-from tests.data.readers.test_web_captions import write_tar
+from tests.data.sources.test_web_captions import write_tar
 from tests.pipelines.tiny import (
     Ended,
     files_of,
@@ -23,7 +23,7 @@ from xdetr_data.loading.config import DataConfig
 from xdetr_data.shards.writer import ShardStats
 from xdetr_data.storage import Folder
 from xdetr_data.toyworld.world import write_toyworld
-from xdetr_model.tokenizer import word_tokenizer
+from xdetr_model.network.tokenizer import word_tokenizer
 
 
 def url(number: int) -> str:

@@ -6,7 +6,7 @@ import torch
 
 from tests.model.test_hf_grounder import grounding_dino
 from xdetr_model import XDetrModel, preset, save_checkpoint
-from xdetr_model.checkpoint import ModelCard
+from xdetr_model.checkpoints.checkpoint import ModelCard
 
 
 def save_toy(folder: Path) -> Path:

@@ -5,8 +5,8 @@ from functools import cache
 
 import pytest
 
-from xdetr_data.language.pipeline import load_pipeline
-from xdetr_data.stages import noun_phrases
+from xdetr_data.stages.noun_phrases import noun_phrases
+from xdetr_data.stages.noun_phrases.pipeline import load_pipeline
 
 _load_once = cache(load_pipeline)
 

@@ -14,7 +14,7 @@ from xdetr_data.grounded import (
     grounded_to_arrow,
 )
 from xdetr_data.record import ImageRef
-from xdetr_data.stages.ground_phrases import SelectionRule
+from xdetr_data.stages.grounding.ground_phrases import SelectionRule
 
 DOG, DOG_AGAIN, CAT, SKY = (
     (0.0, 0.0, 40.0, 40.0),

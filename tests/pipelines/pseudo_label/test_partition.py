@@ -26,8 +26,8 @@ from pipelines.pseudo_label.partition import (
 from pipelines.pseudo_label.plan import Plan, make_plan
 from xdetr_data.accounting import Tally, total
 from xdetr_data.errors import ConfigError, InputError
-from xdetr_data.readers.exclusions import read_exclusion
 from xdetr_data.shards.spill import read_spills
+from xdetr_data.sources.exclusions import read_exclusion
 from xdetr_data.storage import Folder
 
 HEADER = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
@@ -154,9 +154,9 @@ def test_an_image_id_of_a_megabyte_takes_no_other_rows_room(world, tmp_path):
 
 
 def test_many_tasks_and_many_processes_spill_the_same(world, tmp_path, monkeypatch):
-    monkeypatch.setattr("xdetr_data.readers.lines.iter_line_chunks.__kwdefaults__", {"chunk_bytes": 70})
-    monkeypatch.setattr("xdetr_data.readers.localized_narratives.read_chunks.__kwdefaults__", {"chunk_bytes": 70})
-    monkeypatch.setattr("xdetr_data.readers.openimages.read_chunks.__kwdefaults__", {"chunk_bytes": 70})
+    monkeypatch.setattr("xdetr_data.sources.framing.lines.iter_line_chunks.__kwdefaults__", {"chunk_bytes": 70})
+    monkeypatch.setattr("xdetr_data.sources.localized_narratives.read_chunks.__kwdefaults__", {"chunk_bytes": 70})
+    monkeypatch.setattr("xdetr_data.sources.openimages.read_chunks.__kwdefaults__", {"chunk_bytes": 70})
     plan = world.plan()
     few = spilled(plan, Folder(str(tmp_path / "few")))
     monkeypatch.setattr(pipelines.partitioning, "TASK_BYTES", 1)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.report.bars import MAX_BARS, Bars, _whole
-from xdetr_data.distributions import histogram
+from xdetr_data.statistics.distributions import histogram
 
 COUNTS = st.dictionaries(st.integers(0, 5000), st.integers(1, 100), max_size=30).map(Counter)
 

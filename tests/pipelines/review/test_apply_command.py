@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from tests.pipelines.qa.shown import HASH, PREFIX, SEED, key_of, record, write_shown
 from tests.pipelines.tiny import Ended, files_of, manifest_of, records_of, reject_counts, rejects_of, run_cli
-from xdetr_data.decisions import Action, Decision, Reviewed, write_decisions
 from xdetr_data.record import GroundedImage
+from xdetr_data.reviewing.decisions import Action, Decision, Reviewed, write_decisions
 from xdetr_data.schema import to_json
 from xdetr_data.shards.plan import shard_of_key
 from xdetr_data.storage import Folder

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.pipelines.qa.shown import BOXES, TEXTS, record
 from tests.strategies import grounded_images
 from xdetr_data.boxes import Box
-from xdetr_data.decisions import Action, Decision
 from xdetr_data.record import GroundedImage, Phrase
+from xdetr_data.reviewing.decisions import Action, Decision
 from xdetr_data.schema import from_json, to_json
 from xdetr_data.spans import span_text
 from xdetr_data.stages.apply_review import Review, apply_review

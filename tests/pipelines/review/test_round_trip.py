@@ -11,8 +11,8 @@ import pytest
 from tests.pipelines.qa.shown import HEIGHT, WIDTH, key_of, record, write_shown
 from tests.pipelines.review.test_apply_command import members
 from tests.pipelines.tiny import Ended, files_of, records_of, run_cli
-from xdetr_data.decisions import read_decisions
 from xdetr_data.record import GroundedImage
+from xdetr_data.reviewing.decisions import read_decisions
 from xdetr_data.spans import span_text
 from xdetr_data.storage import Folder
 

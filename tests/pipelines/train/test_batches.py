@@ -21,8 +21,8 @@ from xdetr_data.loading import pixels as data_pixels
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.view import resized_hw
 from xdetr_model import photos as model_photos
+from xdetr_model.network.tokenizer import word_tokenizer
 from xdetr_model.photos import PhotoTransform
-from xdetr_model.tokenizer import word_tokenizer
 from xdetr_model.train.batch import SourceName, StepBatch
 
 DATA = DataConfig(seed=7, shortest_px=(24, 32, 48), longest_px=64, buffer=6, workers=0, max_unreadable=4)

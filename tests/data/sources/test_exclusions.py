@@ -1,0 +1,114 @@
+"""Exclusion lists: one set of ids from any kind of list, compared by number; pickles load containers only."""
+
+import json
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xdetr_data.errors import InputError
+from xdetr_data.sources.exclusions import ExclusionList, read_exclusion
+
+
+def listed(folder: Path, name: str, content: bytes, source: str | None = None) -> ExclusionList:
+    (folder / name).write_bytes(content)
+    return read_exclusion(str(folder / name), source)
+
+
+def test_a_list_knows_how_many_photos_of_which_source_it_names(tmp_path: Path) -> None:
+    found = listed(tmp_path, "ids.txt", b"coco_000000000007\nvg_2334951\nflickr_1000\n12\n# end\n")
+    assert found.ids == {
+        "any": frozenset({"12"}),
+        "coco": frozenset({"7"}),
+        "flickr": frozenset({"1000"}),
+        "vg": frozenset({"2334951"}),
+    }
+    assert found.size == 4
+    assert found.format == "id list"
+    assert found.matches("coco", "7")
+    assert not found.matches("vg", "7")
+    assert found.matches("vg", "12")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.json", json.dumps({"images": [{"id": 7, "file_name": "COCO_val2014_000000000007.jpg"}]}), "COCO JSON"),
+        ("a.json", json.dumps({"images": [{"id": 7, "file_name": "000000000007.jpg"}]}), "COCO JSON"),
+        (
+            "a.json",
+            json.dumps({"images": [{"id": 7, "coco_url": "http://x.org/val2017/000000000007.jpg"}]}),
+            "COCO JSON",
+        ),
+        ("a.json", json.dumps({"info": {}, "images": [{"id": 7}], "annotations": []}), "COCO JSON"),
+        ("a.json", "[7]", "JSON id list"),
+        ("a.json", '["COCO_train2014_000000000007.jpg"]', "JSON id list"),
+        ("a.txt", "7", "id list"),
+        ("a.txt", "0007\n", "id list"),
+        ("a.txt", "train2017/000000000007.jpg\r\n", "id list"),
+    ],
+)
+def test_names_of_2014_and_2017_and_numbers_mean_one_photo(name: str, content: str, kind: str, tmp_path: Path) -> None:
+    found = listed(tmp_path, name, content.encode())
+    assert found.format == kind
+    assert found.matches("coco", "7")
+    assert found.size == 1
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_refer_pickle_of_any_protocol_names_coco_photos(protocol: int, tmp_path: Path) -> None:
+    refs = [
+        {"image_id": 7, "sentences": [{"raw": "the dög"}], "split": "val"},
+        {"image_id": 8, "split": "testA"},
+        {"image_id": 9, "split": "train"},
+        {"image_id": 10},
+    ]
+    found = listed(tmp_path, "refs(unc).p", pickle.dumps(refs, protocol=protocol))
+    assert found.format == "refer pickle, all but its train split"
+    assert found.ids == {"coco": frozenset({"7", "8", "10"})}
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("value", [OrderedDict(), print, complex(1, 2), frozenset({1}), Path("x"), ValueError("x")])
+def test_a_pickle_that_names_any_class_or_function_is_refused(value: object, protocol: int, tmp_path: Path) -> None:
+    data = pickle.dumps([{"image_id": 7, "split": "val", "x": value}], protocol=protocol)
+    if isinstance(value, frozenset) and protocol >= 4:  # there it is a plain container
+        assert listed(tmp_path, "refs.p", data).size == 1
+        return
+    with pytest.raises(InputError, match=r"refs\.p: is not a plain refer pickle \(it asks to run .*\); it was not run"):
+        listed(tmp_path, "refs.p", data)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_a_pickle_raise_anything_else(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    with pytest.raises(InputError, match=r"refs\.p"):
+        listed(folder, "refs.p", b"\x80\x02" + content)
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_make_a_list_raise_anything_else(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    try:
+        found = listed(folder, "list", content)
+    except InputError:
+        return
+    assert found.size > 0
+
+
+def test_a_source_that_is_told_counts_for_every_id_of_the_list(tmp_path: Path) -> None:
+    found = listed(tmp_path, "ids.txt", b"7\nCOCO_train2014_000000000008.jpg\n", "vg")
+    assert found.ids == {"vg": frozenset({"7", "8"})}
+
+
+def test_mdetr_images_say_their_own_source(tmp_path: Path) -> None:
+    images = [
+        {"id": 0, "file_name": "7.jpg", "data_source": "vg"},
+        {"id": 1, "file_name": "8.jpg", "dataset_name": "flickr"},
+        {"id": 2, "file_name": "COCO_train2014_000000000009.jpg"},
+    ]
+    found = listed(tmp_path, "a.json", json.dumps({"images": images, "annotations": []}).encode())
+    assert found.ids == {"coco": frozenset({"9"}), "flickr": frozenset({"8"}), "vg": frozenset({"7"})}

@@ -1,0 +1,146 @@
+"""Lists of photos that must not be trained on: COCO/LVIS/MDETR JSON, refer pickles, Flickr split files, id lists.
+
+Ids compare by number, so that a 2014 name excludes the 2017 file. A list that does not say its source (bare numbers)
+counts for every source, and the ledger tells how many photos of which source it hit.
+"""
+
+import io
+import pickle
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from xdetr_data.errors import InputError
+from xdetr_data.photos import photo_id
+from xdetr_data.sources.framing.json_stream import READ_ERRORS, elements, iter_array_chunks, open_input
+
+SOURCES = ("coco", "vg", "flickr", "openimages", "ade20k")
+ANY_SOURCE = "any"
+_LINE = re.compile(r"[A-Za-z0-9_.%/-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExclusionList:
+    """Photo ids to leave out, by source (``any`` for ids that name none)."""
+
+    path: str
+    format: str
+    ids: dict[str, frozenset[str]]
+
+    @property
+    def size(self) -> int:
+        """How many ids the list holds."""
+        return sum(map(len, self.ids.values()))
+
+    def matches(self, source: str, identity: str) -> bool:
+        """Whether the list names this photo."""
+        return identity in self.ids.get(source, ()) or identity in self.ids.get(ANY_SOURCE, ())
+
+
+class _NamedImage(msgspec.Struct, frozen=True):
+    id: int | str | None = None
+    file_name: str | None = None
+    coco_url: str | None = None
+    data_source: str | None = None
+    dataset_name: str | None = None
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Loads containers, text and numbers only; a pickle that names any class or function is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"it asks to run {module}.{name}")
+
+
+def read_exclusion(path: str, source: str | None = None) -> ExclusionList:
+    """Reads a list of any supported kind; ``source`` overrides what the list says of its source.
+
+    Raises InputError where the file is of none of the kinds, holds no id, or is a pickle that would run code.
+    """
+    head = _read(path, 64)
+    if head[:1] == b"\x80" or path.endswith((".p", ".pkl")):
+        kind, pairs = "refer pickle, all but its train split", list(_from_pickle(path))
+    elif head.lstrip()[:1] == b"{":
+        kind, pairs = "COCO JSON", list(_from_json(path))
+    elif head.lstrip()[:1] == b"[":
+        kind, pairs = "JSON id list", list(_from_json_list(path))
+    else:
+        kind, pairs = "id list", list(_from_lines(path))
+    if not pairs:
+        raise InputError(f"{path}: holds no photo id; is it the right list?")
+    ids: dict[str, set[str]] = {}
+    for found, identity in pairs:
+        ids.setdefault(source or found, set()).add(identity)
+    return ExclusionList(path=path, format=kind, ids={key: frozenset(value) for key, value in sorted(ids.items())})
+
+
+def _read(path: str, size: int = -1) -> bytes:
+    with open_input(path) as stream:
+        try:
+            return stream.read(size)
+        except READ_ERRORS as error:
+            raise InputError(f"{path}: cannot be read ({error})") from error
+
+
+def _from_pickle(path: str) -> Iterable[tuple[str, str]]:
+    data = _read(path)
+    try:
+        refs = _PlainUnpickler(io.BytesIO(data), encoding="latin-1").load()
+    except Exception as error:  # a damaged pickle can raise almost anything
+        raise InputError(f"{path}: is not a plain refer pickle ({error}); it was not run") from error
+    if not isinstance(refs, list) or not all(isinstance(ref, dict) and _is_id(ref.get("image_id")) for ref in refs):
+        raise InputError(f"{path}: is no list of referring expressions with an 'image_id' each")
+    for ref in refs:
+        if ref.get("split") != "train":  # its training photos may be trained on; val and test ones may not
+            yield "coco", photo_id(str(ref["image_id"]))
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, int) and value.bit_length() < 64)
+
+
+def _from_json(path: str) -> Iterable[tuple[str, str]]:
+    for chunk in iter_array_chunks(path, ("images",)):
+        for row, element in enumerate(elements(chunk.data), chunk.first_row):
+            try:
+                image = msgspec.json.decode(element, type=_NamedImage)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise InputError(f"{path}: images[{row}]: {error}") from error
+            name = image.file_name or image.coco_url or (None if image.id is None else str(image.id))
+            if name is None:
+                raise InputError(f"{path}: images[{row}] has no file_name, coco_url or id")
+            yield image.data_source or _source_of_dataset(image.dataset_name), photo_id(name)
+
+
+def _source_of_dataset(dataset_name: str | None) -> str:
+    return "flickr" if dataset_name == "flickr" else "coco"
+
+
+def _from_json_list(path: str) -> Iterable[tuple[str, str]]:
+    try:
+        values = msgspec.json.decode(_read(path), type=list[int | str])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: is no list of ids ({error})") from error
+    for value in values:
+        yield _named_source(str(value))
+
+
+def _from_lines(path: str) -> Iterable[tuple[str, str]]:
+    for number, line in enumerate(_read(path).decode("utf-8", errors="replace").split("\n"), 1):
+        text = line.lstrip("\ufeff").strip()
+        if not text or text.startswith("#"):
+            continue
+        if not _LINE.fullmatch(text):
+            raise InputError(f"{path}: line {number}: {text[:40]!r} is no photo id or file name")
+        yield _named_source(text)
+
+
+def _named_source(text: str) -> tuple[str, str]:
+    """A file name, a number, or a key of this project (``vg_2334951``) → source and photo id."""
+    source, _, rest = text.partition("_")
+    if source in SOURCES and rest:
+        return source, photo_id(rest)
+    return ("coco" if text.rsplit("/", 1)[-1].startswith("COCO_") else ANY_SOURCE), photo_id(text)

@@ -1,0 +1,1 @@
+"""How huge files are cut into chunks of whole elements."""

@@ -1,0 +1,113 @@
+"""Localized Narratives: one spoken description of one photo a line, with timed words and the mouse's traces.
+
+Lines are large (10-100 kB, nearly all of it traces), so planning decodes ids only. Times are seconds from the start of
+the recording, for words and traces alike. Trace coordinates are in units of the photo and may lie outside [0, 1].
+Source: google.github.io/localized-narratives, "File formats".
+"""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from xdetr_data.sources.framing.json_stream import CHUNK_BYTES, ArrayChunk, Unreadable
+from xdetr_data.sources.framing.lines import iter_line_chunks, split_lines
+
+_NOT_WORD = re.compile(r"[^a-z0-9]")
+# What a dataset id begins with once it is spelled plainly: "mscoco_val2017", "open_images_train", "Flickr30k_train" …
+_SOURCES = (
+    ("mscoco", "coco"),
+    ("coco", "coco"),
+    ("flickr30k", "flickr"),
+    ("flick30k", "flickr"),
+    ("ade20k", "ade20k"),
+    ("openimages", "openimages"),
+)
+
+
+class Utterance(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the caption as it was spoken, one or several words; its length may be zero."""
+
+    utterance: str
+    start_time: float
+    end_time: float
+
+
+class TracePoint(msgspec.Struct, frozen=True, gc=False):
+    """Where the mouse was, in units of the photo, at ``t`` seconds."""
+
+    x: float
+    y: float
+    t: float
+
+
+class NarrativeHead(msgspec.Struct, frozen=True, gc=False):
+    """What planning needs of a narrative: its photo."""
+
+    dataset_id: str
+    image_id: str | int
+
+    @property
+    def source(self) -> str | None:
+        """Which photo collection it speaks of, or None for an unknown dataset."""
+        return source_of(self.dataset_id)
+
+
+class Narrative(msgspec.Struct, frozen=True):
+    """One line. ``timed_caption`` and ``traces`` are empty where the file has none (the captions-only files).
+
+    A trace is what the mouse drew between entering and leaving the photo; its points are in the order of time.
+    """
+
+    dataset_id: str
+    image_id: str | int
+    caption: str
+    annotator_id: str | int = ""
+    timed_caption: list[Utterance] | None = None
+    traces: list[list[TracePoint]] | None = None
+    voice_recording: str | None = None
+
+
+_HEAD = msgspec.json.Decoder(NarrativeHead)
+_NARRATIVE = msgspec.json.Decoder(Narrative)
+
+
+def source_of(dataset_id: str) -> str | None:
+    """``mscoco_val2017`` → coco, ``open_images_train`` → openimages; also flickr and ade20k; None for anything else."""
+    plain = _NOT_WORD.sub("", dataset_id.lower())
+    return next((source for begin, source in _SOURCES if plain.startswith(begin)), None)
+
+
+def parse_head(line: bytes) -> NarrativeHead | Unreadable:
+    """The ids of one line; the rest of it need only be JSON."""
+    try:
+        return _HEAD.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Unreadable(problem=str(error))
+
+
+def parse_narrative(line: bytes) -> Narrative | Unreadable:
+    """One whole line."""
+    try:
+        return _NARRATIVE.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Unreadable(problem=str(error))
+
+
+def read_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayChunk]:
+    """Chunks of whole lines of a narratives file; raises InputError where the file cannot be read."""
+    return iter_line_chunks(path, chunk_bytes=chunk_bytes)
+
+
+def narrative_lines(chunk: ArrayChunk) -> Iterator[tuple[int, bytes]]:
+    """Number (from 0) and bytes of each line of a chunk that is not blank."""
+    for number, line in enumerate(split_lines(chunk.data), chunk.first_row):
+        if line and not line.isspace():
+            yield number, line
+
+
+def read_narratives(path: str) -> Iterator[tuple[int, Narrative | Unreadable]]:
+    """Number (from 0) of each line that is not blank, with its narrative or why it is none."""
+    for chunk in read_chunks(path):
+        for number, line in narrative_lines(chunk):
+            yield number, parse_narrative(line)

@@ -1,0 +1,117 @@
+"""Captions of web photos: a TSV of caption and address a line, and the photos in tars as img2dataset leaves them.
+
+Conceptual Captions has ``caption<TAB>address`` without a header, CC12M the two the other way round. A tar holds
+``<key>.jpg``, ``<key>.txt`` and ``<key>.json`` (``{"url", "status", …}``) of every photo that could be fetched.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import fsspec
+import msgspec
+
+from xdetr_data.errors import InputError
+from xdetr_data.shards.tar_stream import MAX_MEMBER_BYTES, TarDamage, iter_headers, member_key
+from xdetr_data.sources.framing.json_stream import Unreadable
+from xdetr_data.sources.framing.lines import expand_inputs
+
+PHOTO_ENDINGS = ("jpg", "jpeg", "png", "webp")
+
+_ADDRESS = "://"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionLine:
+    """A line of the TSV; white space in the caption is one space, and an empty caption stays empty."""
+
+    text: str
+    url: str
+
+
+class WebFacts(msgspec.Struct, frozen=True):
+    """What img2dataset notes of a photo, as far as it is needed."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebPhoto:
+    """A photo in a tar, or why a key of it is none (``problem``: a reason, and a detail).
+
+    ``offset`` and ``size`` in bytes say where the photo's own bytes are.
+    """
+
+    key: str
+    url: str = ""
+    offset: int = 0
+    size: int = 0
+    problem: tuple[str, str] | None = None
+
+
+def expand_tars(names: Sequence[str]) -> list[str]:
+    """The tars that are meant: files and patterns as they stand, of a folder all tars in it, in alphabetical order.
+
+    Raises InputError where a folder or a pattern holds none.
+    """
+    patterns = []
+    for name in names:
+        try:
+            fs, path = fsspec.url_to_fs(name)
+            is_folder = bool(fs.isdir(path))
+        except (OSError, ValueError, ImportError) as error:
+            raise InputError(f"{name}: cannot be listed ({error}); check the address") from error
+        patterns.append(f"{name.rstrip('/')}/*.tar" if is_folder else name)
+    return expand_inputs(patterns)
+
+
+def parse_line(line: bytes) -> CaptionLine | Unreadable:
+    """The caption and the address of a line, in either order."""
+    try:
+        fields = line.decode("utf-8").rstrip("\r\n").split("\t")
+    except UnicodeDecodeError as error:
+        return Unreadable(problem=f"no UTF-8 ({error.reason} at byte {error.start})")
+    if len(fields) < 2:
+        return Unreadable(problem="no tab between a caption and an address")
+    text, url = fields[:2] if _ADDRESS in fields[1] else fields[1::-1]
+    if _ADDRESS not in url:
+        return Unreadable(problem=f"no address in {fields[1][:40]!r}")
+    return CaptionLine(text=" ".join(text.split()), url=url.strip())
+
+
+def url_hash(url: str) -> int:
+    """63-bit hash of an address: what captions and photos are joined by."""
+    return int.from_bytes(blake2b(url.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def iter_web_photos(path: str) -> Iterator[WebPhoto]:
+    """The photos of a tar in order, going from header to header; of each only its facts are read.
+
+    Raises InputError where the file is no tar from its beginning to its end mark.
+    """
+    try:
+        with fsspec.open(path, "rb").open() as stream:
+            members: dict[str, dict[str, tuple[int, int]]] = {}
+            for header in iter_headers(stream):
+                key, suffix = member_key(header.name)
+                if header.isreg() and header.size <= MAX_MEMBER_BYTES:
+                    members.setdefault(key, {}).setdefault(suffix.lower(), (header.offset_data, header.size))
+            for key, parts in members.items():
+                facts = b""
+                if "json" in parts:
+                    stream.seek(parts["json"][0])
+                    facts = stream.read(parts["json"][1])
+                yield _web_photo(key, parts, facts)
+    except (TarDamage, OSError) as error:
+        raise InputError(f"{path}: {error}; fetch it again, or leave it out of --images") from error
+
+
+def _web_photo(key: str, parts: dict[str, tuple[int, int]], facts: bytes) -> WebPhoto:
+    extent = next((parts[suffix] for suffix in PHOTO_ENDINGS if suffix in parts), None)
+    if extent is None:
+        return WebPhoto(key=key, problem=("missing-photo", "the tar holds no photo of this key"))
+    try:
+        url = msgspec.json.decode(facts, type=WebFacts).url
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return WebPhoto(key=key, problem=("no-address", f"{key}.json: {error}"))
+    return WebPhoto(key=key, url=url.strip(), offset=extent[0], size=extent[1])

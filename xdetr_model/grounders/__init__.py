@@ -1,0 +1,1 @@
+"""What returns scored boxes for the phrases of a photo, from any checkpoint."""

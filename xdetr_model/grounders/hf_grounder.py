@@ -1,0 +1,135 @@
+"""A grounder backed by any zero-shot detector of transformers, for labelling today with published weights."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from transformers import AutoImageProcessor, AutoModelForZeroShotObjectDetection, AutoTokenizer, PreTrainedTokenizerBase
+
+from xdetr_model.checkpoints.checkpoint import check_safe_weights, checkpoint_directory
+from xdetr_model.device import BatchRunner, Precision, dtype_of, pick_device
+from xdetr_model.errors import CheckpointError, one_line
+from xdetr_model.grounders.fingerprint import fingerprint
+from xdetr_model.grounders.grounder import Candidates, PhraseQuery, check_call
+from xdetr_model.grounders.zero_shot import ADAPTERS, Adapter, Detector, Pass, Pooling
+from xdetr_model.network.text_tower import check_tokenizer
+from xdetr_model.photos import PreparedPhoto, to_rgb
+
+
+class HfZeroShotGrounder:
+    """See :class:`xdetr_model.grounders.grounder.Grounder`. Scores are probabilities, 0..1.
+
+    ``pooling`` is how the tokens of a phrase make its score (Grounding DINO only); ``context`` reads a phrase in its
+    sentence where the detector can (Grounding DINO), or with the sentence's other phrases (OmDet-Turbo). Only photos
+    of one input size are batched, because these networks let padding leak into results.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        image_processor: Any,
+        *,
+        device: str = "auto",
+        precision: Precision = "float32",
+        batch_size: int = 4,
+        pooling: Pooling = "max",
+        context: bool = True,
+    ):
+        kind = model.config.model_type
+        if kind not in ADAPTERS:
+            raise CheckpointError(f"a {kind!r} model is no zero-shot detector known here: use {', '.join(ADAPTERS)}")
+        self._processor = image_processor
+        options = f"{image_processor.to_json_string()} {pooling} context={context} {precision}"
+        self._fingerprint = fingerprint(model, check_tokenizer(tokenizer), options)
+        target, dtype = pick_device(device), dtype_of(precision)
+        detector = Detector(
+            model=model.to(device=target, dtype=dtype).eval(),
+            tokenizer=tokenizer,
+            device=target,
+            dtype=dtype,
+            pooling=pooling,
+            context=context,
+        )
+        self._adapter: Adapter = ADAPTERS[kind](detector)
+        self._runner = BatchRunner(batch_size)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | os.PathLike[str],
+        *,
+        device: str = "auto",
+        precision: Precision = "float32",
+        batch_size: int = 4,
+        pooling: Pooling = "max",
+        context: bool = True,
+    ) -> "HfZeroShotGrounder":
+        """From a directory or hub name. Raises CheckpointError."""
+        directory = checkpoint_directory(name)
+        check_safe_weights(directory)
+        try:
+            model, report = AutoModelForZeroShotObjectDetection.from_pretrained(
+                directory, use_safetensors=True, local_files_only=True, output_loading_info=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+            processor = AutoImageProcessor.from_pretrained(directory, local_files_only=True, backend="pil")
+        except Exception as error:  # the library raises whatever its parsers raise
+            raise CheckpointError(f"{directory}: is no zero-shot detector that loads ({one_line(error)})") from error
+        invented = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
+        if invented:
+            raise CheckpointError(
+                f"{directory}: {len(invented)} weights are missing or of another shape and would be random "
+                f"(first: {invented[0]}); copy or download the checkpoint again"
+            )
+        return cls(
+            model,
+            tokenizer,
+            processor,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            pooling=pooling,
+            context=context,
+        )
+
+    def forget(self) -> None:
+        """See :class:`Grounder`; nothing is kept between calls."""
+
+    def fingerprint(self) -> str:
+        """See :class:`Grounder`; device and batch size are not part of it."""
+        return self._fingerprint
+
+    def prepare(self, photo: Image) -> PreparedPhoto:
+        """RGB and the detector's own image processor; safe in threads. Raises PhotoError."""
+        pixels = self._processor(images=to_rgb(photo), return_tensors="np")["pixel_values"][0]
+        return PreparedPhoto(pixels=np.asarray(pixels, dtype=np.float32), size_hw=(photo.height, photo.width))
+
+    def ground_prepared(
+        self, photos: Sequence[PreparedPhoto], phrases: Sequence[Sequence[PhraseQuery]], keep: int
+    ) -> list[list[Candidates]]:
+        """See :class:`Grounder`."""
+        check_call(photos, phrases, keep)
+        results: list[list[Candidates]] = [[Candidates()] * len(group) for group in phrases]
+        groups: dict[tuple[int, ...], list[Pass]] = {}
+        for place, (photo, group) in enumerate(zip(photos, phrases, strict=True)):
+            for job in self._adapter.plan(photo, place, group) if group else []:
+                groups.setdefault(self._adapter.company(job), []).append(job)
+        for jobs in groups.values():
+            for job, found in zip(jobs, self._run(jobs, keep), strict=True):
+                for member, candidates in zip(job.members, found, strict=True):
+                    results[job.place][member] = candidates
+        return results
+
+    def ground(
+        self, photos: Sequence[Image], phrases: Sequence[Sequence[PhraseQuery]], keep: int
+    ) -> list[list[Candidates]]:
+        """See :class:`Grounder`."""
+        return self.ground_prepared([self.prepare(photo) for photo in photos], phrases, keep)
+
+    @torch.inference_mode()
+    def _run(self, jobs: Sequence[Pass], keep: int) -> list[list[Candidates]]:
+        return self._runner.run(jobs, lambda batch: self._adapter.run(batch, keep))

@@ -1,0 +1,1 @@
+"""The losses of the paper: matching, detection, alignment, images and captions."""
