@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from xdetr_data.stages.splitting.split_paragraph import ParagraphSplit, Span, split_paragraph
 from xdetr_data.toyworld.packing import Expression, Paragraph, join_expressions
 
-FIXTURES = Path(os.environ.get("XDETR_FIXTURES", Path(__file__).parents[4] / "shared" / "fixtures"))
+FIXTURES = Path(os.environ.get("XDETR_FIXTURES", Path(__file__).parents[5] / "shared" / "fixtures"))
 
 
 def said(marked: str, *, heads: bool = False) -> Expression:
