@@ -1,31 +1,83 @@
-"""The command line ``xdetr-data``: one module of ``pipelines.commands`` for each command."""
+"""The command line ``xdetr-data``. A command's module is imported when the command is named, and not before."""
 
-from typing import Annotated
+import pkgutil
+from collections.abc import Callable, Iterator, MutableMapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from pipelines import options
-from pipelines.commands import (
-    build_captions,
-    build_mixed_star,
-    demo,
-    pseudo_label,
-    qa,
-    report,
-    review,
-    show,
-    stats,
-    toyworld,
-    validate,
-)
+from pipelines import options, recipes
 
-app = typer.Typer(
-    name="xdetr-data",
-    help="Turns the public grounding datasets into training shards, and lets you look at every label.",
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+Loader = Callable[[], typer.Typer | Callable[..., Any]]
+
+# Recipes whose commands stand at the top, under a name of their own, and those that need a model.
+_AT_THE_TOP = {"build-mixed-star": "mixed_star"}
+_NEED_A_MODEL = ("locnar",)
+
+
+def _command(module: str, name: str) -> Loader:
+    return lambda: getattr(import_module(f"pipelines.commands.{module}"), name)
+
+
+def _recipe(module: str) -> Loader:
+    def load() -> Callable[..., Any]:
+        from pipelines.commands.make import command_of
+
+        recipe = import_module(f"pipelines.recipes.{module}").recipe
+        return command_of(recipe, has_model=module in _NEED_A_MODEL)
+
+    return load
+
+
+def _recipes(*, with_model: bool) -> dict[str, Loader]:
+    """The recipes' commands: one for each file of ``pipelines/recipes``, called after it."""
+    names = [one.name for one in pkgutil.iter_modules(recipes.__path__)]
+    wanted = [name for name in names if (name in _NEED_A_MODEL) is with_model and name not in _AT_THE_TOP.values()]
+    return {name.replace("_", "-"): _recipe(name) for name in wanted}
+
+
+class _Lazy(MutableMapping[str, Any]):
+    """Commands by name, each made when it is asked for."""
+
+    def __init__(self, loaders: dict[str, Loader]) -> None:
+        self._loaders = loaders
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            made = self._loaders[name]()
+            if not isinstance(made, typer.Typer):
+                command = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+                command.command(name)(made)
+                made = command
+            self._made[name] = typer.main.get_command(made)
+            self._made[name].name = name
+        return self._made[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._made[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaders[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaders)
+
+    def __len__(self) -> int:
+        return len(self._loaders)
+
+
+def _group(loaders: dict[str, Loader], help: str, **more: Any) -> typer.Typer:
+    class Group(TyperGroup):
+        def __init__(self, **attributes: Any) -> None:
+            super().__init__(**attributes)
+            self.commands = _Lazy(loaders)
+
+    group = typer.Typer(cls=Group, help=help, add_completion=False, rich_markup_mode="markdown", **more)
+    group.callback()(lambda: None)
+    return group
 
 
 def _show_version(wanted: bool) -> None:
@@ -36,7 +88,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _common(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
@@ -45,18 +96,29 @@ def _common(
     pass
 
 
-app.command("demo")(demo.demo)
-app.add_typer(build_captions.app, name="build")
-app.command("build-mixed-star")(build_mixed_star.build_mixed_star)
-app.add_typer(pseudo_label.app, name="pseudo-label")
-app.command("rethreshold")(pseudo_label.rethreshold)
-app.command("validate")(validate.validate)
-app.command("stats")(stats.stats)
-app.command("show")(show.show)
-app.command("report")(report.report)
-app.command("qa")(qa.qa)
-app.add_typer(review.app, name="review")
-app.command("toyworld")(toyworld.toyworld)
+app = _group(
+    {
+        "demo": _command("demo", "demo"),
+        "build": lambda: _group(
+            _recipes(with_model=False), "Build training shards from a public dataset.", no_args_is_help=True
+        ),
+        **{name: _recipe(module) for name, module in _AT_THE_TOP.items()},
+        "pseudo-label": lambda: _group(_recipes(with_model=True), "Label photos with a model.", no_args_is_help=True),
+        "rethreshold": _command("rethreshold", "rethreshold"),
+        "validate": _command("validate", "validate"),
+        "stats": _command("stats", "stats"),
+        "show": _command("show", "show"),
+        "report": _command("report", "report"),
+        "qa": _command("qa", "qa"),
+        "review": _command("review", "app"),
+        "toyworld": _command("toyworld", "toyworld"),
+    },
+    "Turns the public grounding datasets into training shards, and lets you look at every label.",
+    name="xdetr-data",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.callback()(_common)
 
 
 def main() -> None:

@@ -54,6 +54,11 @@ def _escape(line: str) -> str:
     return line.replace("[", r"\[")
 
 
+def plural(unit: str) -> str:
+    """Several of a unit: box → boxes."""
+    return _PLURALS.get(unit, f"{unit}s")
+
+
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """A table for people; columns after the first are numbers."""
     result = Table(title=title, title_justify="left")
@@ -69,7 +74,7 @@ def accounting_table(accounting: dict[str, Any]) -> None:
     rows = []
     for unit, flows in accounting["units"].items():
         rejected = sum(sum(reasons.values()) for reasons in flows["rejected"].values())
-        rows.append([_PLURALS.get(unit, f"{unit}s"), f"{flows['in']:,}", f"{flows['out']:,}", f"{rejected:,}"])
+        rows.append([plural(unit), f"{flows['in']:,}", f"{flows['out']:,}", f"{rejected:,}"])
         for stage, reasons in flows["rejected"].items():
             rows += [[f"  {stage}: {reason}", "", "", f"{count:,}"] for reason, count in reasons.items()]
     rows += [

@@ -1,27 +1,62 @@
 """What every recipe tells people when it is done: what became of everything that went in."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from pipelines import console, options
+from pipelines.engine.run import Prepared
 from xdetr_data.manifest import ExclusionEntry, Manifest
+from xdetr_data.sources.places import NoPhotos, Roots
+
+PHOTOS_PER_SECOND = 300  # of one process: docs/benchmarks/validate.md, since both read, hash and decode every photo
 
 _POLICY_STAGES = ("exclude_images", "limit")
 
 
-def show_plan(plan: dict[str, Any], ledger: Sequence[ExclusionEntry], *, as_json: bool) -> None:
-    """Shows what a run would do; nothing has been written. Keys that a plan may have besides plain numbers:
-    ``photos_by_source``, and ``rejected_so_far`` by unit, stage and reason."""
+def describe_plan(prepared: Prepared, workers: int) -> dict[str, Any]:
+    """Counts, bytes and an estimate of a run that has not begun; how fast a model is, is known after the first
+    shard."""
+    plan, recipe = prepared.plan, prepared.recipe
+    photos = plan.photos.num_rows
+    missing = plan.photos["address"].null_count if isinstance(recipe.photos, Roots) else 0
+    described: dict[str, Any] = {
+        "photos": photos,
+        "photos_by_source": dict(sorted(Counter(plan.photos["source"].to_pylist()).items())),
+        "photos_missing": missing,
+    }
+    units = dict.fromkeys(kind.unit for source in recipe.sources for kind in source.kinds)
+    described |= {f"{console.plural(unit)}_read": plan.tally.count(unit, "in") for unit in units}
+    described |= {
+        "rejected_so_far": {unit: plan.tally.rejects(unit) for unit in plan.tally.units()},
+        "shards": plan.shards,
+        "photo_bytes": plan.photo_bytes,
+        "label_bytes": plan.label_bytes,
+        "scratch_bytes": plan.label_bytes // 3,
+    }
+    if recipe.seconds is not None:
+        seconds = sum(share * plan.tally.count(unit, "in") for unit, share in recipe.seconds.items())
+        seconds += 0 if isinstance(recipe.photos, NoPhotos) else (photos - missing) / PHOTOS_PER_SECOND
+        described["estimated_minutes"] = round(seconds / max(1, workers) / 60, 1)
+    if prepared.models:
+        described["models"] = prepared.models
+    described["excluded"] = {one.path: one.hits for one in prepared.exclusions}
+    return described | {"config_hash": prepared.digest}
+
+
+def print_plan(prepared: Prepared, workers: int, *, as_json: bool) -> None:
+    """Shows what a run would do; nothing has been written."""
+    plan = describe_plan(prepared, workers)
     if as_json:
         console.print_json(plan)
         return
     rows = [[name.replace("_", " "), f"{value:,}"] for name, value in plan.items() if isinstance(value, int | float)]
-    rows += [[f"photos of {source}", f"{count:,}"] for source, count in plan.get("photos_by_source", {}).items()]
+    rows += [[f"photos of {source}", f"{count:,}"] for source, count in plan["photos_by_source"].items()]
     for unit, stages in plan["rejected_so_far"].items():
         for stage, reasons in stages.items():
             rows += [[f"{unit}s rejected: {stage}, {reason}", f"{count:,}"] for reason, count in reasons.items()]
     console.table("plan (nothing is written)", ["", "count"], rows)
-    say_exclusions(ledger)
+    say_exclusions(prepared.exclusions)
 
 
 def say_exclusions(ledger: Sequence[ExclusionEntry]) -> None:

@@ -62,6 +62,11 @@ def photo_key(source: str, identity: str) -> str:
     return f"{source}_{_UNSAFE_IN_KEY.sub(_escape, padded)}"
 
 
+def photo_name(source: str, identity: str) -> str:
+    """What labels call a photo while they are joined: ``coco/581857``."""
+    return f"{source}/{identity}"
+
+
 def _escape(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match[0].encode())
 
@@ -104,11 +109,15 @@ class BadPhoto:
     detail: str
 
 
-def read_photo(address: str) -> Photo | BadPhoto:
-    """Reads and checks a photo: known type, at most ``MAX_PIXELS``, decodes to its end. Never raises for a bad file."""
+def read_photo(address: str, *, offset: int | None = None, size: int = -1) -> Photo | BadPhoto:
+    """Reads and checks a photo: known type, at most ``MAX_PIXELS``, decodes to its end. Never raises for a bad file.
+
+    With an ``offset`` it is the ``size`` bytes there, of a container.
+    """
     try:
         with fsspec.open(address, "rb").open() as stream:
-            data: bytes = stream.read()
+            stream.seek(offset or 0)
+            data: bytes = stream.read(-1 if offset is None else size)
     except OSError as error:
         return BadPhoto(reason="missing-photo", detail=f"{address}: {error.strerror or error}")
     return check_photo(data, address)

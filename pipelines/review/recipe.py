@@ -3,7 +3,10 @@
 from typing import Any
 
 from pipelines import console
-from pipelines.dataset import (
+from pipelines.engine.done import add_up, run_shards
+from pipelines.engine.run import shard_entries
+from pipelines.execution import executor
+from pipelines.folder import (
     Existing,
     check_not_itself,
     claim_output,
@@ -11,8 +14,6 @@ from pipelines.dataset import (
     config_hash,
     open_output,
 )
-from pipelines.execution import executor
-from pipelines.job import add_up, run_shards
 from pipelines.review.shard import ReviewContext, review_shard
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import InputError
@@ -20,7 +21,6 @@ from xdetr_data.manifest import (
     MANIFEST,
     InputEntry,
     Manifest,
-    ShardEntry,
     read_manifest,
     tool_version,
     write_manifest,
@@ -28,7 +28,6 @@ from xdetr_data.manifest import (
 from xdetr_data.reviewing.decisions import Decision, Reviewed, by_key, read_decisions
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.plan import shard_of_key
-from xdetr_data.shards.writer import ShardStats
 from xdetr_data.storage import Folder, file_identity
 
 RECIPE = "review apply"
@@ -60,8 +59,14 @@ def apply_decisions(dataset: Folder, review: str, out: Folder, *, workers: int, 
             shards=parent.shards,
             decisions=_by_shard(parent, decisions),
         )
-        shards = len(parent.shards)
-        done = run_shards(out, parent.prefix, shards, digest, run, review_shard, context, title="applying the review")
+        done = run_shards(
+            out,
+            parent.prefix,
+            len(parent.shards),
+            digest,
+            lambda missing: run(review_shard, context, missing),
+            title="applying the review",
+        )
     plan = Tally()
     plan.came_in("decision", len(decisions))
     manifest = Manifest(
@@ -77,7 +82,7 @@ def apply_decisions(dataset: Folder, review: str, out: Folder, *, workers: int, 
         exclusions=parent.exclusions,
         accounting=add_up(plan, done),
         rows=sum(one.rows for one in done),
-        shards=_entries(done),
+        shards=shard_entries(done),
         rejects=[],
     )
     write_manifest(out, manifest)
@@ -122,7 +127,3 @@ def _by_shard(parent: Manifest, decisions: list[Decision]) -> dict[int, dict[str
         result.setdefault(shard_of_key(key, seed=parent.seed, shards=shards), {})[key] = ones
     console.say(f"{len(decisions):,} decisions about {sum(map(len, result.values())):,} photos in {len(result)} shards")
     return result
-
-
-def _entries(done: list[ShardStats]) -> list[ShardEntry]:
-    return [ShardEntry(shard=one.shard, rows=one.rows, files=one.files) for one in done]

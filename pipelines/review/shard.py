@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
-from pipelines.dataset import copy_file
-from pipelines.job import finish_shard
+from pipelines.engine.done import finish_shard
+from pipelines.folder import copy_file
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import ShardEntry

@@ -7,37 +7,20 @@ counts for every source, and the ledger tells how many photos of which source it
 import io
 import pickle
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from xdetr_data.errors import InputError
 from xdetr_data.photos import photo_id
-from xdetr_data.sources.framing.json_stream import READ_ERRORS, elements, iter_array_chunks, open_input
+from xdetr_data.sources.framing.files import READ_ERRORS, open_input
+from xdetr_data.sources.framing.json_records import DECODE_ERRORS
+from xdetr_data.sources.framing.json_stream import elements, iter_array_chunks
+from xdetr_data.stages.exclude_images import ANY_SOURCE, ExclusionList
 
 SOURCES = ("coco", "vg", "flickr", "openimages", "ade20k")
-ANY_SOURCE = "any"
 _LINE = re.compile(r"[A-Za-z0-9_.%/-]+")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExclusionList:
-    """Photo ids to leave out, by source (``any`` for ids that name none)."""
-
-    path: str
-    format: str
-    ids: dict[str, frozenset[str]]
-
-    @property
-    def size(self) -> int:
-        """How many ids the list holds."""
-        return sum(map(len, self.ids.values()))
-
-    def matches(self, source: str, identity: str) -> bool:
-        """Whether the list names this photo."""
-        return identity in self.ids.get(source, ()) or identity in self.ids.get(ANY_SOURCE, ())
 
 
 class _NamedImage(msgspec.Struct, frozen=True):
@@ -53,6 +36,15 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         raise pickle.UnpicklingError(f"it asks to run {module}.{name}")
+
+
+def read_exclusions(flags: Sequence[str]) -> list[ExclusionList]:
+    """The lists of ``--exclude`` flags, each ``FILE`` or ``coco=FILE``."""
+    lists = []
+    for flag in flags:
+        source, sign, path = flag.partition("=")
+        lists.append(read_exclusion(path, source) if sign and source in SOURCES else read_exclusion(flag))
+    return lists
 
 
 def read_exclusion(path: str, source: str | None = None) -> ExclusionList:
@@ -107,7 +99,7 @@ def _from_json(path: str) -> Iterable[tuple[str, str]]:
         for row, element in enumerate(elements(chunk.data), chunk.first_row):
             try:
                 image = msgspec.json.decode(element, type=_NamedImage)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            except DECODE_ERRORS as error:
                 raise InputError(f"{path}: images[{row}]: {error}") from error
             name = image.file_name or image.coco_url or (None if image.id is None else str(image.id))
             if name is None:
@@ -122,7 +114,7 @@ def _source_of_dataset(dataset_name: str | None) -> str:
 def _from_json_list(path: str) -> Iterable[tuple[str, str]]:
     try:
         values = msgspec.json.decode(_read(path), type=list[int | str])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except DECODE_ERRORS as error:
         raise InputError(f"{path}: is no list of ids ({error})") from error
     for value in values:
         yield _named_source(str(value))

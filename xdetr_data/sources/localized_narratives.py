@@ -7,11 +7,16 @@ Source: google.github.io/localized-narratives, "File formats".
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import msgspec
+import numpy as np
+import pyarrow as pa
 
-from xdetr_data.sources.framing.json_stream import CHUNK_BYTES, ArrayChunk, Unreadable
-from xdetr_data.sources.framing.lines import iter_line_chunks, split_lines
+from xdetr_data.sources.framing.files import CHUNK_BYTES, ArrayChunk, Unreadable
+from xdetr_data.sources.framing.json_records import parse_record
+from xdetr_data.sources.framing.lines import LINES, iter_line_chunks, split_lines
+from xdetr_data.sources.protocol import Heads, Kind, Problem, Source, name_photo
 
 _NOT_WORD = re.compile(r"[^a-z0-9]")
 # What a dataset id begins with once it is spelled plainly: "mscoco_val2017", "open_images_train", "Flickr30k_train" …
@@ -80,18 +85,52 @@ def source_of(dataset_id: str) -> str | None:
 
 def parse_head(line: bytes) -> NarrativeHead | Unreadable:
     """The ids of one line; the rest of it need only be JSON."""
-    try:
-        return _HEAD.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Unreadable(problem=str(error))
+    return parse_record(_HEAD, line)
 
 
 def parse_narrative(line: bytes) -> Narrative | Unreadable:
     """One whole line."""
-    try:
-        return _NARRATIVE.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Unreadable(problem=str(error))
+    return parse_record(_NARRATIVE, line)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalizedNarratives(Source):
+    """A file of narratives; each names its photo."""
+
+    role = "narratives"
+    kinds = (Kind(unit="narrative", array=LINES, introduces=True),)
+
+    def chunks(self) -> Iterator[ArrayChunk]:
+        """Chunks of whole lines."""
+        return read_chunks(self.path)
+
+    def heads(self, chunk: ArrayChunk) -> Heads:
+        """The photo of each line; blank lines are no narratives."""
+        lines = split_lines(chunk.data)
+        names = [None if not line or line.isspace() else _photo_of(parse_head(line)) for line in lines]
+        return Heads(
+            row=chunk.first_row + np.arange(len(lines)),
+            photo=pa.array([name if isinstance(name, str) else None for name in names], pa.string()),
+            problems={row: one for row, one in enumerate(names, chunk.first_row) if isinstance(one, Problem)},
+            sizes=[len(line) for line in lines],
+        )
+
+    def values(self, chunk: ArrayChunk, heads: Heads | None) -> list[pa.Array]:
+        """Each line's own bytes."""
+        return [pa.array(split_lines(chunk.data), pa.large_binary())]
+
+    def nothing(self, first: tuple[str, str] | None) -> str:
+        """A file without one narrative is of another format."""
+        problem = ": ".join(first or ("it is empty",))
+        return f"{self.path}: no line of it is a narrative ({problem}); give Localized Narratives JSONL"
+
+
+def _photo_of(head: NarrativeHead | Unreadable) -> str | Problem:
+    if isinstance(head, Unreadable):
+        return Problem("unreadable-narrative", head.problem)
+    if head.source is None:
+        return Problem("unknown-dataset", f"dataset_id {head.dataset_id!r}")
+    return name_photo(head.source, str(head.image_id))
 
 
 def read_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayChunk]:

@@ -5,14 +5,31 @@ paragraph, a box in pixels ``[x, y, w, h]`` and character spans of the paragraph
 Source: ashkamath/mdetr, ``scripts/pre-training``; docs of the released ``final_*.json``.
 """
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import msgspec
+import numpy as np
+import pyarrow as pa
 
 from xdetr_data.errors import InputError
-from xdetr_data.sources.framing.json_stream import CHUNK_BYTES, ArrayChunk, Unreadable, elements, iter_array_chunks
+from xdetr_data.sources.framing.files import CHUNK_BYTES, ArrayChunk, Unreadable
+from xdetr_data.sources.framing.json_records import (
+    DECODE_ERRORS,
+    first_keys,
+    parse_record,
+    parse_records,
+    read_image_ids,
+)
+from xdetr_data.sources.framing.json_stream import elements, iter_array_chunks
+from xdetr_data.sources.protocol import Heads, Kind, Problem, Source, Stated, name_photo
 
 Pair = tuple[int, int]
+
+_REFEXP_DATASETS = ("refcoco", "refcoco+", "refcocog")
+_COLLECTION = re.compile(r"[a-z0-9]{1,24}")
 
 
 class ParagraphHead(msgspec.Struct, frozen=True, gc=False):
@@ -24,6 +41,17 @@ class ParagraphHead(msgspec.Struct, frozen=True, gc=False):
     width: int
     data_source: str | None = None
     dataset_name: str | None = None
+
+    @property
+    def collection(self) -> str:
+        """Which photos a paragraph speaks of: mixed says it, Flickr and the refexp files imply it; or nothing."""
+        if self.data_source is not None:
+            return self.data_source
+        if self.dataset_name == "flickr":
+            return "flickr"
+        if self.dataset_name in _REFEXP_DATASETS or self.file_name.rsplit("/", 1)[-1].startswith("COCO_"):
+            return "coco"
+        return ""
 
 
 class MdetrParagraph(msgspec.Struct, frozen=True, gc=False):
@@ -61,59 +89,88 @@ _ANNOTATION = msgspec.json.Decoder(MdetrAnnotation)
 _ANNOTATIONS = msgspec.json.Decoder(list[MdetrAnnotation])
 
 
-class _IdOnly(msgspec.Struct, frozen=True, gc=False):
-    id: int
-
-
-_ID = msgspec.json.Decoder(_IdOnly)
-
-
 def parse_paragraph(data: bytes) -> MdetrParagraph | Unreadable:
     """One element of ``images[]`` from its JSON bytes."""
-    try:
-        return _PARAGRAPH.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Unreadable(problem=str(error), id=_id_of(data))
-
-
-def parse_annotations(parts: Sequence[bytes]) -> list[MdetrAnnotation | Unreadable]:
-    """Elements of ``annotations[]``, one result each; all at once where all are well formed."""
-    try:
-        annotations: list[MdetrAnnotation | Unreadable] = [*_ANNOTATIONS.decode(b"[" + b",".join(parts) + b"]")]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return [parse_annotation(part) for part in parts]
-    return annotations
+    return parse_record(_PARAGRAPH, data)
 
 
 def parse_annotation(data: bytes) -> MdetrAnnotation | Unreadable:
     """One element of ``annotations[]`` from its JSON bytes."""
-    try:
-        return _ANNOTATION.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Unreadable(problem=str(error), id=_id_of(data))
+    return parse_record(_ANNOTATION, data)
+
+
+def parse_annotations(parts: Sequence[bytes]) -> list[MdetrAnnotation | Unreadable]:
+    """Elements of ``annotations[]``, one result each."""
+    return parse_records(_ANNOTATIONS, _ANNOTATION, parts)
 
 
 def parse_heads(data: bytes) -> list[ParagraphHead | Unreadable]:
     """The heads of a chunk of ``images[]``, one for each element."""
     try:
-        heads: list[ParagraphHead | Unreadable] = [*_HEADS.decode(b"[" + data + b"]")]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return [_parse_head(element) for element in elements(data)]
-    return heads
+        return [*_HEADS.decode(b"[" + data + b"]")]
+    except DECODE_ERRORS:
+        return [*map(partial(parse_record, _HEAD), elements(data))]
 
 
-def _parse_head(data: bytes) -> ParagraphHead | Unreadable:
-    try:
-        return _HEAD.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Unreadable(problem=str(error), id=_id_of(data))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mdetr(Source):
+    """An MDETR file: its paragraphs name the photos, its annotations hang on them."""
+
+    role = "mdetr"
+    kinds = (
+        Kind(unit="paragraph", array="images", introduces=True),
+        Kind(
+            unit="annotation",
+            array="annotations",
+            hangs_on="paragraph",
+            stray="annotation-of-unknown-paragraph",
+            lists_strays=True,
+        ),
+    )
+
+    def chunks(self) -> Iterator[ArrayChunk]:
+        """Chunks of ``images`` and ``annotations``."""
+        return read_chunks(self.path)
+
+    def heads(self, chunk: ArrayChunk) -> Heads:
+        """The photo of each paragraph, or the paragraph of each annotation."""
+        if chunk.name == "images":
+            return _paragraph_heads(chunk)
+        ids, problems = read_image_ids(chunk)
+        return Heads(
+            row=chunk.first_row + np.arange(len(ids)),
+            parent=ids,
+            problems={row: Problem("unreadable-annotation", problem) for row, problem in problems.items()},
+        )
+
+    def values(self, chunk: ArrayChunk, heads: Heads | None) -> list[pa.Array]:
+        """Each element's own JSON."""
+        return [pa.array(elements(chunk.data), pa.large_binary())]
 
 
-def _id_of(data: bytes) -> int | None:
-    try:
-        return _ID.decode(data).id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+def _paragraph_heads(chunk: ArrayChunk) -> Heads:
+    heads = parse_heads(chunk.data)
+    names = [_photo_of(head) for head in heads]
+    return Heads(
+        row=chunk.first_row + np.arange(len(heads)),
+        photo=pa.array([name if isinstance(name, str) else None for name in names], pa.string()),
+        problems={row: one for row, one in enumerate(names, chunk.first_row) if isinstance(one, Problem)},
+        ids=[head.id for head in heads],
+        stated=[None if isinstance(one, Unreadable) else Stated(one.file_name, one.height, one.width) for one in heads],
+    )
+
+
+def _photo_of(head: ParagraphHead | Unreadable) -> str | Problem:
+    if isinstance(head, Unreadable):
+        return Problem("unreadable-paragraph", head.problem)
+    if not -(1 << 63) <= head.id < 1 << 63:
+        return Problem("unreadable-paragraph", f"id {head.id} does not fit 64 bits")
+    name = name_photo(head.collection, head.file_name)
+    if isinstance(name, Problem) and name.reason == "unsafe-file-name":
+        return name
+    if not _COLLECTION.fullmatch(head.collection):
+        return Problem("unknown-source", f"data_source {head.data_source!r}, dataset_name {head.dataset_name!r}")
+    return name
 
 
 def read_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayChunk]:
@@ -128,10 +185,6 @@ def read_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayC
 
 def _check_flavour(path: str, data: bytes) -> None:
     """Refuses a COCO file given as an MDETR file, before an hour's work rejects every one of its records."""
-    first = elements(data)[0]
-    try:
-        keys = msgspec.json.decode(first, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return  # a damaged first record is that record's reject, not the file's
+    keys = first_keys(data)
     if "caption" not in keys and "file_name" in keys:
         raise InputError(f"{path}: images have no 'caption': this is no MDETR file; give COCO's with --coco-instances")

@@ -6,26 +6,25 @@ the photo. Flags are 1, 0 or -1 (unknown). Source: storage.googleapis.com/openim
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
-from pyarrow import csv as pa_csv
 
 from xdetr_data.errors import InputError
-from xdetr_data.sources.framing.json_stream import CHUNK_BYTES, ArrayChunk, open_input
-from xdetr_data.sources.framing.lines import iter_line_chunks, split_lines
+from xdetr_data.photos import photo_name
+from xdetr_data.sources.framing.csv_rows import CsvRows, parse_rows
+from xdetr_data.sources.framing.files import CHUNK_BYTES, ArrayChunk, open_input
+from xdetr_data.sources.framing.lines import LINES, iter_line_chunks
+from xdetr_data.sources.protocol import Heads, Kind, Problem, Source
 
+COLLECTION = "openimages"
 COORDINATES = ("XMin", "XMax", "YMin", "YMax")
 FLAGS = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")
 _TEXTS = ("ImageID", "LabelName", "Source")
 _REQUIRED = ("ImageID", "LabelName", *COORDINATES)
-
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf(inity)?)", re.ASCII | re.IGNORECASE)
 
 BOX_SCHEMA = pa.schema(
     [
@@ -37,13 +36,39 @@ BOX_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BoxRows:
-    """The rows of a chunk as a table of ``BOX_SCHEMA``, each one's line in the file (from 0, the header is line 0),
-    and line and problem of those that are no rows of this format."""
+class OpenImagesBoxes(Source):
+    """A box file; its rows are spilled typed. ``columns`` are the file's, in their order (``read_header``)."""
 
-    table: pa.Table
-    line: NDArray[np.int64]
-    problems: list[tuple[int, str]]
+    columns: tuple[str, ...]
+    role = "boxes"
+    kinds = (Kind(unit="box", array=LINES, bytes_per_photo=2048),)  # twice what the real file has
+    schema = pa.schema([field for field in BOX_SCHEMA if field.name != "ImageID"])
+
+    def chunks(self) -> Iterator[ArrayChunk]:
+        """Chunks of whole rows."""
+        return read_chunks(self.path)
+
+    def heads(self, chunk: ArrayChunk) -> Heads:
+        """The photo of each row that can be read; an id of digits alone may have lost or kept its leading zeros."""
+        rows = parse_boxes(chunk, self.columns)
+        ids = rows.table["ImageID"].combine_chunks()
+        plain = pc.if_else(pc.match_substring_regex(ids, "^[0-9]+$"), pc.utf8_ltrim(ids, "0"), ids)
+        named = pc.if_else(pc.equal(ids, ""), None, plain)
+        problems = {line: Problem("unreadable-box", problem) for line, problem in rows.problems}
+        nameless = rows.line[np.flatnonzero(pc.is_null(named).to_numpy(zero_copy_only=False))]
+        problems |= dict.fromkeys(nameless.tolist(), Problem("missing-image-id", "ImageID is empty"))
+        return Heads(
+            row=rows.line,
+            photo=pc.binary_join_element_wise(photo_name(COLLECTION, ""), named, ""),
+            problems=problems,
+            table=rows.table,
+        )
+
+    def values(self, chunk: ArrayChunk, heads: Heads | None) -> list[pa.Array]:
+        """The columns but the photo's id."""
+        table = (heads or self.heads(chunk)).table
+        assert table is not None
+        return [table[name].combine_chunks() for name in self.schema.names]
 
 
 def read_header(path: str) -> list[str]:
@@ -74,112 +99,9 @@ def read_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayC
             )
 
 
-def parse_boxes(chunk: ArrayChunk, columns: Sequence[str]) -> BoxRows:
-    """The rows of a chunk of a file with these columns. Every line is either a row of the table or a problem."""
-    problems: list[tuple[int, str]] = []
-    try:
-        chunk.data.decode()  # pyarrow cannot show a line that is no text to the one who skips it
-        table = _read_table(chunk.data, columns, problems)
-    except (UnicodeDecodeError, pa.ArrowInvalid):  # or a value of another type somewhere
-        table = None
-    if table is None or table.num_rows + len(problems) != chunk.count:  # or a line end inside a value
-        table, problems = _read_lines(split_lines(chunk.data), columns)
-    keep = np.ones(chunk.count, dtype=bool)
-    keep[[number for number, _ in problems]] = False
-    return BoxRows(
-        table=_complete(table),
-        line=chunk.first_row + np.flatnonzero(keep),
-        problems=[(chunk.first_row + number, problem) for number, problem in problems],
-    )
-
-
-def _read_table(data: bytes, columns: Sequence[str], problems: list[tuple[int, str]]) -> pa.Table:
-    """All rows at once; raises ArrowInvalid where a value is not of its column's type."""
-
-    def skip(row: pa_csv.InvalidRow) -> str:
-        problems.append((row.number - 1, _wrong_count(row.actual_columns, columns)))
-        return "skip"
-
-    types = {field.name: field.type for field in BOX_SCHEMA if field.name in columns}
-    stream = pa_csv.open_csv(
-        pa.BufferReader(data),
-        # one thread, since only then pyarrow tells which row it skips
-        pa_csv.ReadOptions(use_threads=False, column_names=list(columns), block_size=len(data) + 1),
-        pa_csv.ParseOptions(
-            quote_char='"' if b'"' in data else False, ignore_empty_lines=False, invalid_row_handler=skip
-        ),
-        pa_csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[""]),
-    )
-    return stream.read_all()
-
-
-def _read_lines(lines: Sequence[bytes], columns: Sequence[str]) -> tuple[pa.Table, list[tuple[int, str]]]:
-    """What ``_read_table`` makes of lines that are all good, line by line, so that a bad one takes no other with it."""
-    fields = [field for field in BOX_SCHEMA if field.name in columns]
-    values: list[list[str | float | int | None]] = [[] for _ in fields]
-    problems: list[tuple[int, str]] = []
-    for number, line in enumerate(lines):
-        row = _convert(line, columns, fields)
-        if isinstance(row, str):
-            problems.append((number, row))
-            continue
-        for column, value in zip(values, row, strict=True):
-            column.append(value)
-    schema = pa.schema(fields)
-    return pa.table(
-        [pa.array(column, field.type) for column, field in zip(values, fields, strict=True)], schema
-    ), problems
-
-
-def _convert(line: bytes, columns: Sequence[str], fields: Sequence[pa.Field]) -> list[str | float | int | None] | str:
-    """The values of the wanted fields of one line, or what is wrong with it."""
-    try:
-        texts = next(csv.reader([line.decode().rstrip("\r")]), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        return str(error)
-    if not texts:
-        texts = [""] * len(columns)
-    if len(texts) != len(columns):
-        return _wrong_count(len(texts), columns)
-    row: list[str | float | int | None] = []
-    for field in fields:
-        text = texts[columns.index(field.name)]
-        if field.type == pa.string():
-            row.append(text)
-        elif not text.strip():
-            row.append(None)
-        elif (value := _number(text.strip(), field)) is not None:
-            row.append(value)
-        else:
-            return f"{field.name} {text[:40]!r} is no {'number' if field.name in COORDINATES else 'flag'}"
-    return row
-
-
-def _number(text: str, field: pa.Field) -> float | int | None:
-    if not _NUMBER.fullmatch(text):
-        return None
-    value = float(text)
-    if field.name in COORDINATES:
-        return value
-    return int(value) if value.is_integer() and -128 <= value < 128 else None
-
-
-def _wrong_count(found: int | None, columns: Sequence[str]) -> str:
-    return f"{found} fields, not {len(columns)}"
-
-
-def _complete(table: pa.Table) -> pa.Table:
-    """The table with every column of ``BOX_SCHEMA``: unknown flags are -1, unknown texts empty."""
-    arrays = []
-    for field in BOX_SCHEMA:
-        if field.name in COORDINATES:
-            arrays.append(table[field.name])
-        elif field.name in table.column_names:
-            arrays.append(pc.fill_null(table[field.name], "" if field.type == pa.string() else -1))
-        else:
-            missing = pa.scalar("" if field.type == pa.string() else -1, field.type)
-            arrays.append(pa.repeat(missing, table.num_rows))
-    return pa.table(arrays, BOX_SCHEMA)
+def parse_boxes(chunk: ArrayChunk, columns: Sequence[str]) -> CsvRows:
+    """The rows of a chunk of a file with these columns, of ``BOX_SCHEMA``."""
+    return parse_rows(chunk, columns, BOX_SCHEMA)
 
 
 def read_class_names(path: str) -> dict[str, str]:

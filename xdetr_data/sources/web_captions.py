@@ -10,11 +10,16 @@ from hashlib import blake2b
 
 import fsspec
 import msgspec
+import numpy as np
+import pyarrow as pa
 
 from xdetr_data.errors import InputError
+from xdetr_data.photos import photo_name
 from xdetr_data.shards.tar_stream import MAX_MEMBER_BYTES, TarDamage, iter_headers, member_key
-from xdetr_data.sources.framing.json_stream import Unreadable
-from xdetr_data.sources.framing.lines import expand_inputs
+from xdetr_data.sources.framing.files import ArrayChunk, Unreadable
+from xdetr_data.sources.framing.json_records import DECODE_ERRORS
+from xdetr_data.sources.framing.lines import LINES, expand_inputs, iter_line_chunks, split_lines
+from xdetr_data.sources.protocol import FoundPhoto, Heads, Kind, PhotoSource, Problem, Source
 
 PHOTO_ENDINGS = ("jpg", "jpeg", "png", "webp")
 
@@ -27,6 +32,53 @@ class CaptionLine:
 
     text: str
     url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebCaptions(Source):
+    """A TSV; each caption names its photo by the photo's address on the web."""
+
+    role = "tsv"
+    kinds = (Kind(unit="caption", array=LINES, selects=True, stray="no-photo", lists_strays=True),)
+
+    def chunks(self) -> Iterator[ArrayChunk]:
+        """Chunks of whole lines."""
+        return iter_line_chunks(self.path)
+
+    def heads(self, chunk: ArrayChunk) -> Heads:
+        """The photo of each line."""
+        lines = [parse_line(line) for line in split_lines(chunk.data)]
+        names = [None if isinstance(one, Unreadable) else name_of_url(one.url) for one in lines]
+        problems = {row: one.problem for row, one in enumerate(lines, chunk.first_row) if isinstance(one, Unreadable)}
+        return Heads(
+            row=chunk.first_row + np.arange(len(lines)),
+            photo=pa.array(names, pa.string()),
+            problems={row: Problem("unreadable-caption", problem) for row, problem in problems.items()},
+        )
+
+    def values(self, chunk: ArrayChunk, heads: Heads | None) -> list[pa.Array]:
+        """Each line's own bytes."""
+        return [pa.array(split_lines(chunk.data), pa.large_binary())]
+
+    def nothing(self, first: tuple[str, str] | None) -> str:
+        """A file without one caption is of another format."""
+        problem = first[1] if first else "it is empty"
+        return f"{self.path}: no line of it is a caption with an address ({problem}); give caption<TAB>address"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebTar(PhotoSource):
+    """A tar of photos as img2dataset leaves it; captions name a photo by its address on the web."""
+
+    path: str
+
+    def photos(self) -> Iterator[FoundPhoto]:
+        """The photos of the tar in order."""
+        for one in iter_web_photos(self.path):
+            problem = None if one.problem is None else Problem(*one.problem)
+            yield FoundPhoto(
+                id=one.key, names=(name_of_url(one.url),), offset=one.offset, size=one.size, problem=problem
+            )
 
 
 class WebFacts(msgspec.Struct, frozen=True):
@@ -84,6 +136,11 @@ def url_hash(url: str) -> int:
     return int.from_bytes(blake2b(url.encode(), digest_size=8).digest(), "little") >> 1
 
 
+def name_of_url(url: str) -> str:
+    """What captions call the photo at an address; short, so that no address has to be kept."""
+    return photo_name("url", f"{url_hash(url):x}")
+
+
 def iter_web_photos(path: str) -> Iterator[WebPhoto]:
     """The photos of a tar in order, going from header to header; of each only its facts are read.
 
@@ -112,6 +169,6 @@ def _web_photo(key: str, parts: dict[str, tuple[int, int]], facts: bytes) -> Web
         return WebPhoto(key=key, problem=("missing-photo", "the tar holds no photo of this key"))
     try:
         url = msgspec.json.decode(facts, type=WebFacts).url
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except DECODE_ERRORS as error:
         return WebPhoto(key=key, problem=("no-address", f"{key}.json: {error}"))
     return WebPhoto(key=key, url=url.strip(), offset=extent[0], size=extent[1])

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from xdetr_data.boxed import LooseBox
@@ -43,9 +44,9 @@ class FlagPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     (a painted cat) is a thing that text names: these stay.
     """
 
-    group_of: Verdict = "drop"
-    inside: Verdict = "drop"
-    depiction: Verdict = "keep"
+    group_of: Annotated[Verdict, Meta(description="OpenImages group-of boxes.")] = "drop"
+    inside: Annotated[Verdict, Meta(description="OpenImages boxes seen from inside.")] = "drop"
+    depiction: Annotated[Verdict, Meta(description="OpenImages depictions.")] = "keep"
     occluded: Verdict = "keep"
     truncated: Verdict = "keep"
 

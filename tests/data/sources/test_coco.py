@@ -8,7 +8,7 @@ import pytest
 
 from xdetr_data.errors import InputError
 from xdetr_data.sources.coco import CocoBox, parse_box, read_chunks
-from xdetr_data.sources.framing.json_stream import Unreadable
+from xdetr_data.sources.framing.files import Unreadable
 
 BOX = {
     "id": 5,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xdetr_data.sources.framing.json_stream import Unreadable
+from xdetr_data.sources.framing.files import Unreadable
 from xdetr_data.sources.localized_narratives import (
     Narrative,
     NarrativeHead,

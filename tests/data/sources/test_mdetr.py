@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xdetr_data.errors import InputError
-from xdetr_data.sources.framing.json_stream import Unreadable
+from xdetr_data.sources.framing.files import Unreadable
 from xdetr_data.sources.mdetr import (
     MdetrAnnotation,
     MdetrParagraph,

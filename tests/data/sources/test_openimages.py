@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xdetr_data.errors import InputError
-from xdetr_data.sources.framing.json_stream import ArrayChunk
+from xdetr_data.sources.framing.files import ArrayChunk
 from xdetr_data.sources.openimages import (
     BOX_SCHEMA,
     COORDINATES,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xdetr_data.errors import InputError
-from xdetr_data.sources.framing.json_stream import Unreadable
+from xdetr_data.sources.framing.files import Unreadable
 from xdetr_data.sources.web_captions import (
     CaptionLine,
     WebPhoto,

@@ -3,8 +3,6 @@
 The chunks of a plain file can be read again by byte range from several processes, as those of ``json_stream``.
 """
 
-import gzip
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import IO
 
@@ -13,7 +11,7 @@ from fsspec.core import has_magic
 from fsspec.implementations.local import LocalFileSystem
 
 from xdetr_data.errors import InputError
-from xdetr_data.sources.framing.json_stream import CHUNK_BYTES, MAX_ELEMENT_BYTES, ArrayChunk, open_input
+from xdetr_data.sources.framing.files import CHUNK_BYTES, MAX_ELEMENT_BYTES, READ_ERRORS, ArrayChunk, open_input
 
 LINES = "lines"  # what ``ArrayChunk.name`` says of a run of lines
 
@@ -80,5 +78,5 @@ def split_lines(data: bytes) -> list[bytes]:
 def _read(stream: IO[bytes], path: str, size: int, at: int) -> bytes:
     try:
         return stream.read(size)
-    except (OSError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except READ_ERRORS as error:
         raise InputError(f"{path}: cannot be read at byte {at} ({error}); fetch it again") from error

@@ -7,10 +7,11 @@ score and non-maximum suppression choose them.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from xdetr_data.boxes import iou_matrix_xyxy
@@ -50,28 +51,34 @@ class PhraseCandidates(Protocol):
         """Whether the model saw the whole phrase: whole, cut, truncated, between_tokens."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SelectionRule:
-    """How labels are chosen. Every number is part of the configuration and of its hash.
+class SelectionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How labels are chosen. Every number is part of the configuration and of its hash, and a flag with this help.
 
-    Attributes:
-        score_threshold: a box below it is no label.
-        max_plural: most boxes of a plural phrase without a numeral.
-        relative_threshold: share of the best score that another box of the same phrase must reach.
-        nms_iou: of two boxes of one phrase with at least this IoU, the better one stays.
-        min_agreement: ``trace=filter`` drops boxes that agree less with the mouse trace; no trace drops nothing.
-        trace_weight: ``trace=filter`` ranks by ``score * agreement ** trace_weight``; no trace counts as agreement 1,
-            and a negative score stays what it is.
+    ``trace=filter`` drops boxes that agree less with the mouse trace than ``min_agreement`` and ranks by
+    ``score * agreement ** trace_weight``; no trace drops nothing and counts as agreement 1, and a negative score stays
+    what it is.
     """
 
-    method: Method = "paper"
-    trace: TraceMode = "off"
-    score_threshold: float = 0.0
-    max_plural: int = 10
-    relative_threshold: float = 0.5
-    nms_iou: float = 0.5
-    min_agreement: float = 0.1
-    trace_weight: float = 0.5
+    method: Annotated[
+        Method,
+        Meta(description="paper: the one best box of a phrase; multi: as many as a plural or a numeral says."),
+    ] = "paper"
+    trace: Annotated[
+        TraceMode,
+        Meta(description="score: note how well a label agrees with the mouse; filter: also drop and rank by it."),
+    ] = "off"
+    score_threshold: Annotated[float, Meta(description="A box that scores less is no label.")] = 0.0
+    max_plural: Annotated[int, Meta(description="Most boxes of a plural without a numeral (multi).")] = 10
+    relative_threshold: Annotated[
+        float, Meta(description="Share of the best score that a further box must reach (multi).")
+    ] = 0.5
+    nms_iou: Annotated[
+        float, Meta(description="Of two boxes of a phrase with this IoU the better one stays (multi).")
+    ] = 0.5
+    min_agreement: Annotated[float, Meta(description="Least agreement with the mouse (--trace filter).")] = 0.1
+    trace_weight: Annotated[
+        float, Meta(description="How strongly agreement counts in the ranking (--trace filter).")
+    ] = 0.5
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a number out of its range."""

@@ -1,1 +1,0 @@
-"""The recipe of build captions: plan, partition, shards."""

@@ -1,0 +1,57 @@
+"""The command of any recipe: its flags come from its options, its help from its docstring."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from pipelines import options
+from pipelines.flags import parameters, parse, with_flags
+
+_RUN = {
+    "out": (options.Out, ""),
+    "workers": (options.Workers, -1),
+    "max_error_rate": (options.MaxErrorRate, 0.1),
+    "dry_run": (options.DryRun, False),
+    "resume": (options.Resume, False),
+    "overwrite": (options.Overwrite, False),
+    "config": (options.Config, None),
+    "json": (options.Json, False),
+    "debug": (options.Debug, False),
+}
+_GPUS = {
+    "gpus": (
+        Annotated[int, typer.Option(help="Processes with a GPU each; 0: the CPUs that --workers says.", min=0)],
+        0,
+    )
+}
+
+
+def command_of(recipe: Callable[..., Any], *, has_model: bool = False) -> Callable[..., None]:
+    """The command that makes the dataset of a recipe, the function from its options to its ``Recipe``."""
+    kind = get_type_hints(recipe)["options"]
+
+    def make(**values: Any) -> int:
+        from pipelines.engine.run import prepare, run_recipe
+        from pipelines.execution import executor
+        from pipelines.summary import finish, print_plan
+        from xdetr_data.storage import Folder
+
+        if not values["out"] and not values["dry_run"]:
+            raise typer.BadParameter("give --out DIR (or --dry-run to see the plan)")
+        how = options.existing(resume=values["resume"], overwrite=values["overwrite"])
+        made = recipe(parse(kind, values))
+        workers = options.default_workers() if values["workers"] == -1 else values["workers"]
+        if values["dry_run"]:
+            with executor(0) as run:
+                print_plan(prepare(made, run), workers, as_json=values["json"])
+            return options.DONE
+        manifest = run_recipe(made, Folder(values["out"]), workers=workers, existing=how, gpus=values.get("gpus", 0))
+        return finish(manifest, values["out"], max_error_rate=values["max_error_rate"], as_json=values["json"])
+
+    flags = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+        for name, (hint, default) in (_RUN | (_GPUS if has_model else {})).items()
+    ]
+    return options.command(with_flags(make, [*parameters(kind), *flags], recipe.__doc__))

@@ -1,0 +1,1 @@
+"""Plan, partition, shards, manifest: how any recipe becomes a dataset. It knows no format and no recipe."""

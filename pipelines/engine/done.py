@@ -1,0 +1,146 @@
+"""What is done stays done: the markers of partitions and shards, and the parts of a run that are repeated for them."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from pipelines import console
+from pipelines.execution import Executor
+from pipelines.folder import WORK, has_files
+from xdetr_data.accounting import Tally
+from xdetr_data.shards.writer import FileEntry, ShardStats, read_stats, write_stats
+from xdetr_data.storage import Folder
+
+# What decoding a done-marker raises that somebody cut short or changed: what it marks is not done.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+
+
+class PartitionTask(msgspec.Struct, frozen=True, kw_only=True):
+    """Some chunks of one input."""
+
+    number: int
+    file: int
+    begin: int
+    end: int
+
+    @property
+    def spill(self) -> str:
+        """Name of the spill that the task writes."""
+        return f"{WORK}/spill-{self.number:05d}.arrow"
+
+    @property
+    def marker(self) -> str:
+        """Name of its done-marker, which is the spill's index, too."""
+        return f"{self.spill}.done.json"
+
+    @property
+    def rejects(self) -> str:
+        """Name of the file of rejects that the task writes."""
+        return f"rejects/partition-{self.number:05d}.parquet"
+
+
+class PartitionDone(msgspec.Struct, frozen=True, kw_only=True):
+    """The done-marker of a partition task; ``shard_of_batch`` is the spill's index."""
+
+    number: int
+    shard_of_batch: list[int]
+    accounting: dict[str, Any]
+    rejects: FileEntry
+    config_hash: str
+
+
+def run_partitions(
+    out: Folder,
+    tasks: Sequence[PartitionTask],
+    digest: str,
+    run: Executor,
+    work: Callable[..., PartitionDone],
+    context: object,
+) -> list[PartitionDone]:
+    """Runs the partition tasks that are not done under this configuration; all their done-markers, in order."""
+    done = {task.number: _partition_done(out, task, digest) for task in tasks}
+    missing = [task for task in tasks if done[task.number] is None]
+    with console.progress("partitioning", len(tasks)) as advance:
+        advance(len(tasks) - len(missing))
+        for result in run(work, context, missing):
+            done[result.number] = result
+            advance(1)
+    return [one for task in tasks if (one := done[task.number]) is not None]
+
+
+def _partition_done(out: Folder, task: PartitionTask, digest: str) -> PartitionDone | None:
+    if not (out.exists(task.marker) and out.exists(task.spill)):
+        return None
+    try:
+        done = msgspec.json.decode(out.read(task.marker), type=PartitionDone)
+    except UNREADABLE:
+        return None
+    return done if done.config_hash == digest and has_files(out, [done.rejects]) else None
+
+
+def finish_shard(
+    out: Folder,
+    prefix: str,
+    shard: int,
+    *,
+    rows: int,
+    files: list[FileEntry],
+    tally: Tally,
+    config_hash: str,
+    started: float,
+) -> ShardStats:
+    """Writes the done-marker of a shard whose files are written; ``started`` is when, by ``time.monotonic``."""
+    stats = ShardStats(
+        shard=shard,
+        rows=rows,
+        files=files,
+        accounting=tally.to_builtins(),
+        config_hash=config_hash,
+        seconds=round(time.monotonic() - started, 3),
+    )
+    write_stats(out, prefix, stats)
+    return stats
+
+
+def run_shards(
+    out: Folder,
+    prefix: str,
+    shards: int,
+    digest: str,
+    build: Callable[[Sequence[int]], Iterator[ShardStats]],
+    *,
+    title: str,
+) -> list[ShardStats]:
+    """Has the shards built that are not done under this configuration; all their done-markers, in order."""
+    found = ((shard, _shard_done(out, prefix, shard, digest)) for shard in range(shards))
+    done = {shard: stats for shard, stats in found if stats is not None}
+    missing = [shard for shard in range(shards) if shard not in done]
+    if done:
+        console.say(f"{title}: {len(done)} of {shards} shards are done already")
+    with console.progress(title, shards) as advance:
+        advance(len(done))
+        for stats in build(missing):
+            done[stats.shard] = stats
+            advance(1)
+    return [done[shard] for shard in range(shards)]
+
+
+def _shard_done(out: Folder, prefix: str, shard: int, digest: str) -> ShardStats | None:
+    try:
+        stats = read_stats(out, prefix, shard)
+    except UNREADABLE:
+        return None
+    done = stats is not None and stats.config_hash == digest and has_files(out, stats.files)
+    return stats if done else None
+
+
+def add_up(plan: Tally, done: Sequence[PartitionDone | ShardStats]) -> dict[str, Any]:
+    """The account of the whole run; raises XdetrDataError where it does not balance."""
+    tally = Tally()
+    tally.add(plan)
+    for one in done:
+        tally.add(Tally.from_builtins(one.accounting))
+    tally.check()
+    return tally.to_builtins()

@@ -1,0 +1,188 @@
+"""A run of any recipe, as a table of contents: inputs, plan, partition, (model,) shards, manifest."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from pipelines import console
+from pipelines.engine.done import PartitionDone, add_up, run_partitions, run_shards
+from pipelines.engine.partition import PartitionContext, partition_tasks, run_partition
+from pipelines.engine.plan import Plan, make_plan
+from pipelines.engine.recipe import Recipe, Samples
+from pipelines.engine.shards import BuiltSamples, ShardContext, ShardElements, build_shard
+from pipelines.execution import Executor, executor
+from pipelines.folder import Existing, claim_output, close_output, config_hash, open_output
+from pipelines.inputs import identify_inputs
+from pipelines.recipe_options import deciding
+from xdetr_data.errors import InputError
+from xdetr_data.manifest import ExclusionEntry, InputEntry, Manifest, ShardEntry, tool_version, write_manifest
+from xdetr_data.schema import SCHEMA_VERSION
+from xdetr_data.shards.writer import ShardStats, write_rejects
+from xdetr_data.sources.places import NoPhotos
+from xdetr_data.storage import Folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A run that is ready to start: what will happen, and the hashes that name it (``digest``: the whole of it;
+    ``base_digest``: without the options that only choose labels from a model's trail)."""
+
+    recipe: Recipe
+    inputs: list[InputEntry]
+    plan: Plan
+    models: dict[str, str]
+    base_digest: str
+    digest: str
+
+    @property
+    def exclusions(self) -> list[ExclusionEntry]:
+        """The excluded-photo ledger: a line for each ``--exclude`` list."""
+        hits = self.plan.ledger.hits
+        return [
+            ExclusionEntry(path=one.path, format=one.format, ids=one.size, hits=hits[one.path])
+            for one in self.recipe.lists or ()
+        ]
+
+
+def run_recipe(recipe: Recipe, out: Folder, *, workers: int, existing: Existing, gpus: int = 0) -> Manifest:
+    """Makes the dataset, or goes on where an earlier run stopped; raises XdetrDataError in one line."""
+    if recipe.model is not None:
+        recipe.model.check(workers, gpus)
+    open_output(out, existing)
+    with executor(workers) as run:
+        prepared = prepare(recipe, run)
+        if (finished := claim_output(out, prepared.digest, existing)) is not None:
+            return finished
+        partitions, elements = _partition(prepared, out, run)
+        trail, samples = _trail(prepared, out, elements, run, gpus)
+        context = ShardContext(
+            out=out, prefix=recipe.prefix, config_hash=prepared.digest, samples=samples, tables=recipe.tables
+        )
+        shards = run_shards(
+            out,
+            recipe.prefix,
+            prepared.plan.shards,
+            prepared.digest,
+            lambda missing: run(build_shard, context, missing),
+            title="building shards" if recipe.model is None else "choosing labels",
+        )
+    manifest = _manifest(prepared, out, partitions, trail, shards)
+    write_manifest(out, manifest)
+    close_output(out)
+    return manifest
+
+
+def prepare(recipe: Recipe, run: Executor) -> Prepared:
+    """Checks options and models, reads the ids of every input, and plans."""
+    models = {} if recipe.model is None else recipe.model.fingerprints()
+    lists = recipe.lists or ()
+    if recipe.lists is not None and not lists:
+        console.warn("no --exclude list: photos of benchmark splits (RefCOCO, LVIS, Flickr30k) may be trained on")
+    plan = make_plan(recipe, run)
+    _check_not_empty(recipe, plan)
+    roles = [(source.role, source.path) for source in recipe.sources]
+    inputs = identify_inputs([*roles, *(("exclude", one.path) for one in lists), *recipe.others], run)
+    options = deciding(recipe.options)
+    chosen_by = None if recipe.model is None else options.pop(recipe.model.chosen_by)
+    labels = [source.label for source in recipe.sources]
+    base = config_hash([recipe.name, options, labels, models], inputs, plan.digest)
+    digest = base if recipe.model is None else choice_digest(base, chosen_by)
+    return Prepared(recipe=recipe, inputs=inputs, plan=plan, models=models, base_digest=base, digest=digest)
+
+
+def choice_digest(base_digest: str, chosen_by: Any) -> str:
+    """Hash of a dataset whose labels are chosen from a trail: of the trail, and of the options that choose."""
+    return hashlib.sha256(msgspec.json.encode([base_digest, chosen_by], order="deterministic")).hexdigest()
+
+
+def _check_not_empty(recipe: Recipe, plan: Plan) -> None:
+    """Raises InputError where the plan has no photo: how many were rejected why, or that there was nothing."""
+    if plan.photos.num_rows:
+        return
+    rejected = [
+        f"{count:,} {unit}s {reason}"
+        for unit in plan.tally.units()
+        for reasons in plan.tally.rejects(unit).values()
+        for reason, count in reasons.items()
+    ]
+    task = "build from" if recipe.model is None else "label"
+    why = f"rejected: {', '.join(rejected)}" if rejected else recipe.nothing
+    raise InputError(f"no photo is left to {task} ({why}); {recipe.remedy}")
+
+
+def _partition(prepared: Prepared, out: Folder, run: Executor) -> tuple[list[PartitionDone], ShardElements]:
+    plan = prepared.plan
+    tasks = partition_tasks(plan)
+    context = PartitionContext(
+        out=out, config_hash=prepared.base_digest, inputs=plan.inputs, shard=plan.shard, index=plan.index
+    )
+    done = run_partitions(out, tasks, prepared.base_digest, run, run_partition, context)
+    spills: dict[int, list[str]] = {}
+    for task in tasks:
+        spills.setdefault(task.file, []).append(task.spill)
+    return done, ShardElements(
+        out=out, photos=plan.photos, shard=plan.shard, sources=prepared.recipe.sources, spills=spills
+    )
+
+
+def _trail(
+    prepared: Prepared, out: Folder, elements: ShardElements, run: Executor, gpus: int
+) -> tuple[list[ShardStats], Samples]:
+    """The shards of the model's trail and the samples chosen from it; or without a model none, and those built."""
+    recipe, model = prepared.recipe, prepared.recipe.model
+    if model is None:
+        assert recipe.build is not None
+        has_photos = not isinstance(recipe.photos, NoPhotos)
+        return [], BuiltSamples(elements=elements, build=recipe.build, options=recipe.options, has_photos=has_photos)
+    digest = prepared.base_digest
+    context = model.context(out, elements, digest)
+    trail = run_shards(
+        out,
+        model.prefix,
+        prepared.plan.shards,
+        digest,
+        lambda missing: run.pool(model.make(), context, missing, gpus=gpus),
+        title=model.title,
+    )
+    model.say(trail)
+    return trail, model.samples(out)
+
+
+def _manifest(
+    prepared: Prepared,
+    out: Folder,
+    partitions: Sequence[PartitionDone],
+    trail: Sequence[ShardStats],
+    shards: Sequence[ShardStats],
+) -> Manifest:
+    """Adds up the accounts; raises XdetrDataError where they do not balance."""
+    recipe, plan = prepared.recipe, prepared.plan
+    accounting = add_up(plan.tally, [*partitions, *trail, *shards])
+    plan_rejects = write_rejects(out, "rejects/plan.parquet", plan.rejects)
+    options: dict[str, Any] = msgspec.to_builtins(recipe.options)
+    return Manifest(
+        schema=SCHEMA_VERSION,
+        recipe=recipe.name,
+        tool_version=tool_version(),
+        prefix=recipe.prefix,
+        split=recipe.options.split,
+        seed=recipe.options.seed,
+        config=options | ({"models": prepared.models} if prepared.models else {}),
+        config_hash=prepared.digest,
+        inputs=prepared.inputs,
+        exclusions=prepared.exclusions,
+        accounting=accounting,
+        rows=sum(one.rows for one in shards),
+        shards=shard_entries(shards),
+        rejects=[plan_rejects, *(one.rejects for one in partitions)],
+        trail_prefix="" if recipe.model is None else recipe.model.prefix,
+        trail=shard_entries(trail),
+    )
+
+
+def shard_entries(shards: Sequence[ShardStats]) -> list[ShardEntry]:
+    """Done-markers as the manifest's entries."""
+    return [ShardEntry(shard=one.shard, rows=one.rows, files=one.files) for one in shards]

@@ -1,0 +1,159 @@
+"""The shards: each is read from the spills, built photo by photo, and written; the same bytes whoever does it."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.engine.done import finish_shard
+from pipelines.engine.outcome import Ledger, Outcome, PhotoToBuild
+from pipelines.engine.recipe import Build, Samples
+from pipelines.execution import no_cycle_collector
+from xdetr_data.photos import BadPhoto, Photo, read_photo
+from xdetr_data.record import ImageRef
+from xdetr_data.shards.index import Codes
+from xdetr_data.shards.spill import PLACE_FIELDS, read_spills
+from xdetr_data.shards.writer import (
+    FileEntry,
+    Sample,
+    ShardStats,
+    entry,
+    rejects_name,
+    shard_name,
+    write_rejects,
+    write_samples,
+)
+from xdetr_data.sources.elements import Element, PhotoElements, Rows
+from xdetr_data.sources.protocol import ELEMENT_BYTES, Source
+from xdetr_data.storage import Folder
+
+READ_PHOTO = "read_photo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardElements:
+    """What the inputs say of the photos of any shard.
+
+    Attributes:
+        photos: the plan's table, ``shard`` the shard of each row.
+        spills: names by the input that each spill is of.
+    """
+
+    out: Folder
+    photos: pa.Table
+    shard: Codes
+    sources: Sequence[Source]
+    spills: Mapping[int, Sequence[str]]
+
+    def of(self, shard: int) -> Iterator[tuple[dict[str, Any], PhotoElements]]:
+        """Each photo's row of the table, with its elements, in the order of the keys."""
+        tables = [self._read(schema, shard) for schema in {source.schema: None for source in self.sources}]
+        for row in np.flatnonzero(self.shard == shard).tolist():
+            elements = PhotoElements()
+            for table, extents in tables:
+                if row in extents:
+                    self._add(elements, table.slice(*extents[row]))
+            yield {name: self.photos[name][row].as_py() for name in self.photos.column_names}, elements
+
+    def _read(self, schema: pa.Schema, shard: int) -> tuple[pa.Table, dict[int, tuple[int, int]]]:
+        """The shard's rows of all sources of a schema, and offset and length of each photo's."""
+        files = [file for file, source in enumerate(self.sources) if source.schema == schema]
+        spills = [spill for file in files for spill in self.spills.get(file, ())]
+        table = read_spills(self.out, spills, shard, pa.schema([*PLACE_FIELDS, *schema])).combine_chunks()
+        owner = table["photo"].to_numpy()
+        begins = [*np.flatnonzero(np.diff(owner, prepend=-1)).tolist(), len(owner)]
+        return table, {int(owner[begin]): (begin, end - begin) for begin, end in pairwise(begins)}
+
+    def _add(self, elements: PhotoElements, table: pa.Table) -> None:
+        places = zip(*(table[name].to_pylist() for name in ("file", "kind", "row")), strict=True)
+        known = [(source := self.sources[file], source.kinds[number], row) for file, number, row in places]
+        if table.schema.names[-1] == ELEMENT_BYTES.names[0]:
+            for (source, kind, row), data in zip(known, table["element"].to_pylist(), strict=True):
+                elements.listed.setdefault(kind.unit, []).append(Element(source.label, kind.array, row, data))
+        elif known:  # a source of table rows has one kind
+            elements.rows[known[0][1].unit] = Rows(
+                table, [(source.label, kind.array, row) for source, kind, row in known]
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltSamples:
+    """The samples of a recipe without a model: built from what the inputs say."""
+
+    elements: ShardElements
+    build: Build
+    options: Any
+    has_photos: bool
+
+    def __call__(self, shard: int, ledger: Ledger) -> Iterator[Sample]:
+        """Samples of a shard in the order of their keys."""
+        for about, elements in self.elements.of(shard):
+            photo = self._photo(about)
+            if isinstance(photo, BadPhoto):
+                rejects = elements.rejected(about["key"], READ_PHOTO, photo.reason, photo.detail)
+                ledger.enter(Outcome(key=about["key"], rejects=rejects))
+                continue
+            image = ImageRef(
+                file_name=about["file_name"] if about["offset"] is None else f"{about['file_name']}.{photo.suffix}",
+                source=about["source"],
+                size_hw=(about["height"], about["width"]) if photo is None else photo.size_hw,
+                sha256=None if photo is None else photo.sha256,
+            )
+            outcome = self.build(PhotoToBuild(key=about["key"], image=image), elements, self.options)
+            ledger.enter(outcome)
+            if outcome.record is not None:
+                yield Sample(outcome.record, photo)
+
+    def _photo(self, about: Mapping[str, Any]) -> Photo | BadPhoto | None:
+        """The photo, why it cannot be used, or None where there are none and the stated size is one."""
+        if not self.has_photos:
+            size = f"stated size {about['width']}x{about['height']}"
+            return BadPhoto(reason="bad-size", detail=size) if min(about["height"], about["width"]) < 1 else None
+        if about["address"] is None:
+            detail = f"{about['file_name']} is not below the image root of {about['source']}"
+            return BadPhoto(reason="missing-photo", detail=detail)
+        return read_photo(about["address"], offset=about["offset"], size=about["bytes"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardContext:
+    """What every shard of the run shares; ``tables`` are schemas of further tables, by name."""
+
+    out: Folder
+    prefix: str
+    config_hash: str
+    samples: Samples
+    tables: Mapping[str, pa.Schema]
+
+
+def build_shard(context: ShardContext, shard: int) -> ShardStats:
+    """Writes the files of one shard, its done-marker last; the same bytes whoever builds it, and when."""
+    started = time.monotonic()
+    ledger = Ledger()
+    with no_cycle_collector():
+        samples = context.samples(shard, ledger)
+        rows, files = write_samples(context.out, shard_name(context.prefix, shard), samples)
+    files.append(write_rejects(context.out, rejects_name(shard), ledger.rejects))
+    for name, schema in context.tables.items():
+        files.append(_write_table(context.out, f"{name}/{shard:06d}.parquet", ledger.tables.get(name, []), schema))
+    return finish_shard(
+        context.out,
+        context.prefix,
+        shard,
+        rows=rows,
+        files=files,
+        tally=ledger.tally,
+        config_hash=context.config_hash,
+        started=started,
+    )
+
+
+def _write_table(folder: Folder, name: str, rows: list[Mapping[str, Any]], schema: pa.Schema) -> FileEntry:
+    with folder.writing(name) as sink:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
+    return entry(name, sink)

@@ -1,0 +1,100 @@
+"""Flags of a command from the options of its recipe: each field that has a help text is one."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+import msgspec
+import typer
+
+from pipelines.options import parse_bytes, parse_number, parse_pairs
+from pipelines.recipe_options import metadata
+
+Options = TypeVar("Options", bound=msgspec.Struct)
+
+AS_IT_WAS = "as it was"
+
+
+def parameters(options: type[msgspec.Struct], *, all_optional: bool = False) -> list[inspect.Parameter]:
+    """The flags of all fields, those of structs inside it among them, as the parameters of a command.
+
+    Where all are optional, what is not given is None and ``given`` leaves it out.
+    """
+    return [_parameter(field, about, all_optional) for field, about in _fields(options)]
+
+
+def parse(options: type[Options], values: Mapping[str, Any]) -> Options:
+    """The options that a command's values make; raises typer.BadParameter for a value that is none."""
+    return options(**_values(options, values))
+
+
+def given(options: type[msgspec.Struct], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are given, by field."""
+    return {field.name: values[field.name] for field, _ in _fields(options) if values[field.name] is not None}
+
+
+def with_flags(body: Callable[..., Any], flags: list[inspect.Parameter], doc: str | None) -> Callable[..., Any]:
+    """A command's body, which takes values by keyword, with the parameters that a command line reads."""
+    body.__signature__ = inspect.Signature(flags)  # type: ignore[attr-defined]
+    body.__annotations__ = {one.name: one.annotation for one in flags}
+    body.__doc__ = doc
+    return body
+
+
+def _fields(options: type[msgspec.Struct]) -> Iterator[tuple[msgspec.structs.FieldInfo, dict[str, Any]]]:
+    """The fields that are flags: a struct's own before those that it has from others."""
+    inherited = {name for base in options.__bases__ for name in getattr(base, "__struct_fields__", ())}
+    about = metadata(options)
+    fields = msgspec.structs.fields(options)
+    for field in sorted(fields, key=lambda one: one.name in inherited):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            yield from _fields(field.type)
+        elif "text" in about[field.name]:
+            yield field, about[field.name]
+
+
+def _plain(kind: Any) -> Any:
+    return _plain(get_args(kind)[0]) if get_origin(kind) is Annotated else kind
+
+
+def _parameter(field: msgspec.structs.FieldInfo, about: Mapping[str, Any], is_optional: bool) -> inspect.Parameter:
+    kind, default = _plain(field.type), field.default
+    shown: Any = AS_IT_WAS if is_optional else about.get("default") or True
+    if get_origin(kind) in (tuple, dict):
+        kind, default = list[str] | None, None
+    elif about.get("parse") == "bytes":
+        kind, default = str, about["default"]
+        shown = True
+    names = [f"--{field.name.replace('_', '-')}"] if kind is bool else []
+    if is_optional:
+        kind, default = kind | None, None
+    option = typer.Option(*names, help=about["text"], metavar=about.get("metavar"), show_default=shown)
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
+    )
+
+
+def _values(options: type[msgspec.Struct], values: Mapping[str, Any]) -> dict[str, Any]:
+    about = metadata(options)
+    found: dict[str, Any] = {}
+    for field in msgspec.structs.fields(options):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            found[field.name] = parse(field.type, values)
+        elif field.name in values:
+            found[field.name] = _value(field, about[field.name], values[field.name])
+    return found
+
+
+def _value(field: msgspec.structs.FieldInfo, about: Mapping[str, Any], value: Any) -> Any:
+    kind = _plain(field.type)
+    option = f"--{field.name.replace('_', '-')}"
+    if about.get("parse") == "bytes":
+        return parse_bytes(value)
+    if get_origin(kind) is tuple:
+        return tuple(value or ())
+    if get_origin(kind) is not dict:
+        return value
+    bare = about.get("bare")
+    pairs = parse_pairs(option, [one if "=" in one or bare is None else f"{bare}={one}" for one in value or ()])
+    is_text = get_args(kind)[1] is str
+    return pairs if is_text else {name: parse_number(option, text) for name, text in pairs.items()}

@@ -1,0 +1,1 @@
+"""What needs a model: phrases grounded, candidates kept, labels chosen."""

@@ -1,0 +1,250 @@
+"""The step that needs the model: one shard's narratives become phrases with candidates, one photo a row.
+
+What it writes is the audit trail (``grounded/``): labels are chosen from it by ``TrailSamples``, now or with other
+thresholds later.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from pipelines.engine.outcome import Ledger, Outcome
+from pipelines.engine.shards import ShardElements
+from pipelines.labelling.grounding import Clock, Grounded, Grounder, Job, LoadGrounder, Phrase, ground
+from pipelines.labelling.models import model_errors
+from pipelines.labelling.narration import Line, Told, start, tell
+from pipelines.labelling.options import ModelOptions
+from pipelines.labelling.trail import TRAIL_PREFIX
+from xdetr_data.accounting import Tally
+from xdetr_data.boxed import LooseBox
+from xdetr_data.grounded import (
+    GROUNDED_ARROW_SCHEMA,
+    Candidate,
+    GroundedPhoto,
+    GroundedPhrase,
+    GroundedQuery,
+    grounded_to_arrow,
+)
+from xdetr_data.photos import BadPhoto, Photo
+from xdetr_data.record import ImageRef
+from xdetr_data.shards.writer import (
+    ROWS_PER_GROUP,
+    FileEntry,
+    ShardStats,
+    entry,
+    rejects_writer,
+    shard_name,
+    write_stats,
+)
+from xdetr_data.sources.elements import PhotoElements
+from xdetr_data.sources.protocol import line_name
+from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates
+from xdetr_data.stages.grounding.trace_agreement import path_agreement
+from xdetr_data.stages.place_openimages import BadBox, FlagPolicy, place_boxes
+from xdetr_data.storage import Folder
+
+READ_PHOTO, READ_NARRATIVE, PLACE_BOXES = "read_photo", "read_narrative", "place_openimages"
+READ_AHEAD_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundContext:
+    """What every shard of the run shares; ``load`` gives each process its grounder."""
+
+    out: Folder
+    elements: ShardElements
+    config_hash: str
+    ckpt: str
+    model: ModelOptions
+    flags: FlagPolicy
+    class_names: dict[str, str]
+    load: LoadGrounder
+
+
+def make_ground_worker(context: GroundContext) -> "GroundWorker":
+    """Loads the checkpoint and, in its own process, the language pipeline: once for all shards of a process."""
+    model = context.model
+    start(model.spacy_model)
+    grounder = context.load(context.ckpt, device=model.device, precision=model.precision, batch_size=model.batch_size)
+    tell(model.spacy_model, ())  # it can read now
+    return GroundWorker(context, grounder)
+
+
+@dataclass(slots=True)
+class _Photo:
+    """A row of the photo table, all that the inputs say of the photo, and what its narratives tell."""
+
+    about: dict[str, Any]
+    elements: PhotoElements
+    told: list[Told] = field(default_factory=list)
+    outcome: Outcome = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outcome = Outcome(key=self.about["key"])
+
+
+class GroundWorker:
+    """Grounds shards, one after the other."""
+
+    def __init__(self, context: GroundContext, grounder: Grounder) -> None:
+        self._context = context
+        self._grounder = grounder
+
+    def __call__(self, shard: int) -> ShardStats:
+        """Writes one shard's audit trail, its rejects, and its done-marker."""
+        started = time.monotonic()
+        context, ledger, clock = self._context, Ledger(), Clock()
+        self._grounder.forget()
+        photos = [_Photo(about, elements) for about, elements in context.elements.of(shard)]
+        with model_errors(context.ckpt):
+            grounded = self._ground(photos, ledger, clock)
+            rows, files = _write(context.out, shard_name(TRAIL_PREFIX, shard), grounded, ledger)
+        seconds = round(time.monotonic() - started, 3)
+        stats = ShardStats(
+            shard=shard,
+            rows=rows,
+            files=files,
+            accounting=ledger.tally.to_builtins(),
+            config_hash=context.config_hash,
+            seconds=seconds,
+            photos_per_second=round(clock.photos / seconds, 2) if seconds else 0.0,
+            waiting_share=round(clock.waiting_s / seconds, 4) if seconds else 0.0,
+        )
+        write_stats(context.out, TRAIL_PREFIX, stats)
+        return stats
+
+    def _find_phrases(self, photos: Sequence[_Photo]) -> list[list[Phrase]]:
+        """Has the narratives of photos read, in one batch; their phrases."""
+        lines = [[Line(one.where, one.data) for one in photo.elements["narrative"]] for photo in photos]
+        for photo, results in zip(photos, tell(self._context.model.spacy_model, lines), strict=True):
+            for one in results:
+                if isinstance(one, Told):
+                    photo.told.append(one)
+                else:
+                    photo.outcome.reject("narrative", READ_NARRATIVE, one.reason, one.detail, where=one.where)
+        return [
+            [
+                Phrase(sentence.text, mention.spans)
+                for told in photo.told
+                for sentence in told.sentences
+                for mention in sentence.mentions
+            ]
+            for photo in photos
+        ]
+
+    def _ground(self, photos: Sequence[_Photo], ledger: Ledger, clock: Clock) -> Iterator[GroundedPhoto]:
+        grounded = ground(
+            [Job(number=number, address=photo.about["address"]) for number, photo in enumerate(photos)],
+            lambda window: self._find_phrases([photos[job.number] for job in window]),
+            self._grounder,
+            batch_size=self._context.model.batch_size,
+            keep=self._context.model.keep_candidates,
+            threads=READ_AHEAD_THREADS,
+            clock=clock,
+        )
+        for photo, one in zip(photos, grounded, strict=True):
+            result = self._photo(photo, one, ledger.tally)
+            ledger.enter(photo.outcome)
+            if result is not None:
+                yield result
+
+    def _photo(self, photo: _Photo, one: Grounded, tally: Tally) -> GroundedPhoto | None:
+        about = photo.about
+        found = one.photo
+        if isinstance(found, Photo) and not photo.told:
+            found = BadPhoto(reason="no-narrative-left", detail="all of its narratives were rejected")
+        if isinstance(found, BadPhoto):
+            _lose(photo, found)
+            return None
+        photo.outcome.use("narrative", len(photo.told))
+        candidates = iter(one.candidates)
+        queries = tuple(query for told in photo.told for query in _queries(told, candidates, found.size_hw, tally))
+        image = ImageRef(
+            file_name=about["file_name"], source=about["source"], size_hw=found.size_hw, sha256=found.sha256
+        )
+        boxes = self._boxes(photo, found.size_hw)
+        return GroundedPhoto(key=about["key"], address=about["address"], image=image, queries=queries, boxes=boxes)
+
+    def _boxes(self, photo: _Photo, size_hw: tuple[int, int]) -> tuple[LooseBox, ...]:
+        rows = photo.elements.rows.get("box")
+        if rows is None:
+            return ()
+        placed = place_boxes(
+            rows.table,
+            size_hw=size_hw,
+            policy=self._context.flags,
+            sources=[label for label, _, _ in rows.places],
+            annotation_ids=[line_name(line) for _, _, line in rows.places],
+            names=self._context.class_names,
+        )
+        for box, where in zip(placed, rows.wheres, strict=True):
+            if isinstance(box, BadBox):
+                photo.outcome.reject("box", PLACE_BOXES, box.reason, box.detail, where=where)
+        return tuple(box for box in placed if not isinstance(box, BadBox))
+
+
+def _queries(
+    told: Told, candidates: Iterator[PhraseCandidates], size_hw: tuple[int, int], tally: Tally
+) -> Iterator[GroundedQuery]:
+    """The sentences of a narrative; takes the next candidates for each mention in turn."""
+    for sentence, paths in zip(told.sentences, told.paths, strict=True):
+        phrases: list[GroundedPhrase] = []
+        for mention, path in zip(sentence.mentions, paths, strict=True):
+            found = next(candidates)
+            agreement = path_agreement(path, found.boxes_xyxy, size_hw)
+            phrases.append(
+                GroundedPhrase(
+                    spans=mention.spans,
+                    head=mention.head,
+                    is_plural=mention.is_plural,
+                    count=mention.count,
+                    fit=found.fit,
+                    candidates=_candidates(found, agreement),
+                )
+            )
+        tally.came_in("phrase", len(phrases))
+        yield GroundedQuery(text=sentence.text, group=told.group, phrases=tuple(phrases))
+
+
+def _candidates(found: PhraseCandidates, agreement: Sequence[float | None]) -> tuple[Candidate, ...]:
+    """Candidates that are a box: a model may put one outside the photo, where nothing of it is left."""
+    boxes = np.asarray(found.boxes_xyxy, dtype=np.float64)
+    scores = np.asarray(found.scores, dtype=np.float64)
+    able = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
+    return tuple(
+        Candidate(box_xyxy=(box[0], box[1], box[2], box[3]), score=score, agreement=agrees)
+        for box, score, agrees, is_box in zip(boxes.tolist(), scores.tolist(), agreement, able.tolist(), strict=True)
+        if is_box
+    )
+
+
+def _lose(photo: _Photo, problem: BadPhoto) -> None:
+    """Rejects a photo, and what speaks of it and was not rejected before."""
+    told = [("narrative", one.group) for one in photo.told]
+    boxes = [place for place in photo.elements.wheres() if place[0] == "box"]
+    photo.outcome.reject("photo", READ_PHOTO, problem.reason, problem.detail)
+    for unit, where in [*told, *boxes]:
+        photo.outcome.reject(unit, READ_PHOTO, problem.reason, where=where)
+
+
+def _write(out: Folder, stem: str, photos: Iterator[GroundedPhoto], ledger: Ledger) -> tuple[int, list[FileEntry]]:
+    rows = 0
+    name = f"{stem}.parquet"
+    with out.writing(name) as sink, pq.ParquetWriter(sink, GROUNDED_ARROW_SCHEMA, compression="zstd") as writer:
+        pending: list[GroundedPhoto] = []
+        for photo in photos:
+            pending.append(photo)
+            rows += 1
+            if len(pending) == ROWS_PER_GROUP:
+                writer.write_table(grounded_to_arrow(pending))
+                pending = []
+        writer.write_table(grounded_to_arrow(pending))
+    rejects = f"{stem}.rejects.parquet"
+    with out.writing(rejects) as rejects_sink, rejects_writer(rejects_sink) as lines:
+        for one in ledger.rejects:
+            lines.add(one)
+    return rows, [entry(name, sink), entry(rejects, rejects_sink)]

@@ -1,0 +1,46 @@
+"""A grounder from whatever checkpoint is named: an X-DETR one, or a zero-shot detector of transformers."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipelines.labelling.grounding import Grounder, Precision
+from xdetr_data.errors import InputError
+
+MODEL_THREADS = 1  # of one process: more would change the last bits of sums, and with them the bytes of the shards
+
+
+@contextmanager
+def model_errors(name: str) -> Iterator[None]:
+    """What the model finds wrong inside, becomes a InputError that names the checkpoint."""
+    from xdetr_model.errors import XdetrModelError
+
+    try:
+        yield
+    except XdetrModelError as error:
+        problem = str(error) if str(error).startswith(name) else f"{name}: {error}"
+        raise InputError(f"--ckpt {problem}") from error
+
+
+def load_grounder(name: str, *, device: str, precision: Precision, batch_size: int) -> Grounder:
+    """Loads a checkpoint directory or hub model; raises InputError in one line where there is none that can ground."""
+    import torch
+    from transformers.utils import logging
+
+    from xdetr_model.checkpoints.checkpoint import checkpoint_directory
+    from xdetr_model.grounders.hf_grounder import HfZeroShotGrounder
+    from xdetr_model.grounders.xdetr_grounder import XDetrGrounder
+    from xdetr_model.network.configuration import XDetrConfig
+
+    torch.set_num_threads(MODEL_THREADS)
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    with model_errors(name):
+        directory = checkpoint_directory(name)
+        try:
+            kind = json.loads((directory / "config.json").read_bytes())["model_type"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problem = f"{type(error).__name__}: {error}"
+            raise InputError(f"--ckpt {name}: config.json tells no model ({problem}); give a checkpoint") from error
+        grounder = XDetrGrounder if kind == XDetrConfig.model_type else HfZeroShotGrounder
+        return grounder.from_pretrained(directory, device=device, precision=precision, batch_size=batch_size)

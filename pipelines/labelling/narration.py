@@ -1,0 +1,201 @@
+"""Narratives are read in a process of their own: spaCy and the model would take turns with one interpreter's lock.
+
+The process (this module, run with ``-m``) is started when a run first needs it and serves all shards of its parent. It
+stands in a session of its own, so that Ctrl-C is its parent's matter, and ends when its parent closes the pipe or dies.
+"""
+
+import atexit
+import functools
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+from xdetr_data.errors import XdetrDataError
+from xdetr_data.sources.framing.files import Unreadable
+from xdetr_data.sources.localized_narratives import Narrative, parse_narrative
+from xdetr_data.stages.grounding.trace_agreement import PointedPath, TraceClock, pointed_path
+from xdetr_data.stages.noun_phrases.noun_phrases import NarrativeSentence, NounPhrases
+
+LONGEST_CAPTION = 50_000  # characters; people say some hundred, and a tagger takes memory by the word
+
+
+class Line(NamedTuple):
+    """One line of a narratives file: where it stands, and its bytes."""
+
+    where: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A narrative that can be read: where it stands, its sentences, and for each mention of each the mouse's path."""
+
+    group: str
+    sentences: tuple[NarrativeSentence, ...]
+    paths: tuple[tuple[PointedPath | None, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotTold:
+    """A line that tells nothing, and why."""
+
+    where: str
+    reason: str
+    detail: str
+
+
+Photos = Sequence[Sequence[Line]]
+Answer = list[list[Told | NotTold]]
+
+
+def start(spacy_model: str | None) -> None:
+    """Starts the process, and has it load the language pipeline while the caller does something else."""
+    _reader().ask(spacy_model, ())
+
+
+def tell(spacy_model: str | None, photos: Photos) -> Answer:
+    """What the lines of each photo say, in their order.
+
+    Raises ConfigError where the language pipeline is not installed, XdetrDataError where the process was killed.
+    """
+    reader = _reader()
+    try:
+        return reader.answer(spacy_model, photos)
+    except (EOFError, OSError) as error:
+        code = reader.close()
+        first = f" while it read {photos[0][0].where} and what follows" if photos and photos[0] else ""
+        raise XdetrDataError(
+            f"the process that reads narratives ended{first} (exit code {code}; -9 is a kill, as when memory runs "
+            "out); go on with --resume, with fewer --workers"
+        ) from error
+
+
+class _Reader:
+    """The process, seen from its parent."""
+
+    def __init__(self) -> None:
+        self._pipe, theirs = Pipe()
+        self._lock = threading.Lock()
+        self._unread = 0
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", __spec__.name, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        theirs.close()
+        atexit.register(self._end)
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    def ask(self, spacy_model: str | None, photos: Photos) -> None:
+        self._pipe.send((spacy_model, photos))
+        self._unread += 1
+
+    def answer(self, spacy_model: str | None, photos: Photos) -> Answer:
+        with self._lock:
+            self.ask(spacy_model, photos)
+            while self._unread:  # the answers to what was asked before are of no interest
+                found: Answer | XdetrDataError = self._pipe.recv()
+                self._unread -= 1
+        if isinstance(found, XdetrDataError):
+            raise found
+        return found
+
+    def close(self) -> int:
+        """The exit code of a process that has broken off."""
+        self._pipe.close()
+        return self.process.wait()
+
+    def _end(self) -> None:
+        self.process.kill()  # it holds nothing that could be lost
+        self.close()
+
+
+_readers: list[_Reader] = []
+
+
+def _reader() -> _Reader:
+    """The process of this one; a new one where it has ended."""
+    if _readers and not _readers[0].is_alive:
+        _readers.clear()
+    if not _readers:
+        _readers.append(_Reader())
+    return _readers[0]
+
+
+def _serve(pipe: Connection) -> None:
+    """In the process: answers until the parent closes its end, or is gone."""
+    while True:
+        try:
+            spacy_model, photos = pipe.recv()
+        except EOFError:
+            return
+        try:
+            found: Answer | XdetrDataError = _tell(spacy_model, photos)
+        except XdetrDataError as error:
+            found = error
+        try:
+            pipe.send(found)
+        except BrokenPipeError:
+            return
+
+
+@functools.cache
+def _nouns(spacy_model: str | None) -> NounPhrases:
+    nouns = NounPhrases(spacy_model)
+    nouns.load()
+    return nouns
+
+
+def _tell(spacy_model: str | None, photos: Photos) -> Answer:
+    """All narratives of the photos are tagged in one batch."""
+    nouns = _nouns(spacy_model)
+    read = [[_read(line) for line in lines] for lines in photos]
+    sentences = iter(nouns([one.caption for lines in read for one in lines if isinstance(one, Narrative)]))
+    return [
+        [
+            _told(line.where, one, next(sentences)) if isinstance(one, Narrative) else one
+            for line, one in zip(lines, narratives, strict=True)
+        ]
+        for lines, narratives in zip(photos, read, strict=True)
+    ]
+
+
+def _told(where: str, narrative: Narrative, sentences: tuple[NarrativeSentence, ...]) -> Told:
+    clock = TraceClock(narrative)
+    paths = (
+        tuple(
+            pointed_path(clock, [(begin + sentence.begin, end + sentence.begin) for begin, end in mention.spans])
+            for mention in sentence.mentions
+        )
+        for sentence in sentences
+    )
+    return Told(where, sentences, tuple(paths))
+
+
+def _read(line: Line) -> Narrative | NotTold:
+    narrative = parse_narrative(line.data)
+    if isinstance(narrative, Unreadable):
+        return NotTold(line.where, "unreadable-narrative", narrative.problem)
+    if not narrative.caption.strip():
+        return NotTold(line.where, "empty-caption", "the caption holds no words")
+    if len(narrative.caption) > LONGEST_CAPTION:
+        detail = f"the caption has {len(narrative.caption):,} characters, more than {LONGEST_CAPTION:,}"
+        return NotTold(line.where, "caption-too-long", detail)
+    return narrative
+
+
+if __name__ == "__main__":
+    from pipelines.labelling import narration  # values must be of the module that the parent knows
+
+    narration._serve(Connection(int(sys.argv[1])))

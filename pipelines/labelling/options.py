@@ -1,0 +1,44 @@
+"""The options of labelling: which model, how it works, and how labels are chosen among its candidates."""
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+
+from pipelines.recipe_options import flag
+from xdetr_data.errors import ConfigError
+from xdetr_data.stages.grounding.ground_phrases import SelectionRule
+
+
+class LabelOptions(SelectionRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What chooses labels among the candidates, and merges them: all that ``rethreshold`` can change."""
+
+    merge_iou: Annotated[float, flag("From which IoU on labels of two sentences are one object.")] = 0.75
+    dedupe_iou: Annotated[float, flag("A textless box with this IoU with a label is the same object.")] = 0.7
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a number out of its range."""
+        for name in ("merge_iou", "dedupe_iou"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)} must be above 0 and at most 1")
+        super().__post_init__()
+
+
+class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which model grounds phrases, and how it works."""
+
+    keep_candidates: Annotated[int, flag("Candidates of a phrase that the audit trail keeps.")] = 10
+    spacy_model: Annotated[str | None, flag("The language pipeline.", metavar="NAME", default="small English one")] = (
+        None
+    )
+    device: Annotated[str, flag("auto, cpu, cuda.")] = "auto"
+    precision: Annotated[Literal["float32", "bfloat16", "float16"], flag("Of the model.")] = "float32"
+    batch_size: Annotated[int, flag("Photos at a time; halved where memory ends.")] = 8
+
+    def check(self) -> None:
+        """Raises ConfigError for an option out of its range."""
+        if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", self.device):
+            raise ConfigError(f"--device {self.device!r} is unknown: give auto, cpu or cuda")
+        for option, value in (("--keep-candidates", self.keep_candidates), ("--batch-size", self.batch_size)):
+            if value < 1:
+                raise ConfigError(f"{option} {value} must be at least 1")

@@ -1,0 +1,111 @@
+"""``rethreshold``: labels chosen again from a dataset's audit trail; equals a fresh run with those options."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from pipelines import console
+from pipelines.engine.done import UNREADABLE, run_shards
+from pipelines.engine.run import choice_digest, shard_entries
+from pipelines.engine.shards import ShardContext, build_shard
+from pipelines.execution import executor
+from pipelines.folder import Existing, check_not_itself, claim_output, close_output, copy_file, open_output
+from pipelines.labelling.options import LabelOptions
+from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
+from xdetr_data.accounting import Tally
+from xdetr_data.errors import InputError
+from xdetr_data.manifest import Manifest, read_manifest, write_manifest
+from xdetr_data.shards.writer import ShardStats, read_stats, stats_name
+from xdetr_data.storage import Folder
+
+
+def rethreshold(
+    dataset: Folder, out: Folder, changes: Mapping[str, Any], *, workers: int, existing: Existing
+) -> Manifest:
+    """Writes the dataset that a fresh run with ``changes`` would write; ``dataset`` stays as it is.
+
+    Raises InputError where ``dataset`` is no finished one of ``pseudo-label``, ConfigError for options out of range.
+    """
+    earlier = read_manifest(dataset)
+    if earlier.trail_prefix != TRAIL_PREFIX:
+        raise InputError(
+            f"{dataset.url}: was made by '{earlier.recipe}', which keeps no candidates to choose from again"
+        )
+    check_not_itself(dataset, out)
+    labels = msgspec.structs.replace(_labels(dataset, earlier), **changes)
+    trails = [_stats(dataset, TRAIL_PREFIX, one.shard) for one in earlier.shards]
+    old = [_stats(dataset, earlier.prefix, one.shard) for one in earlier.shards]
+    digest = choice_digest(trails[0].config_hash, msgspec.to_builtins(labels))
+    open_output(out, existing)
+    with executor(workers) as run:
+        if (finished := claim_output(out, digest, existing)) is not None:
+            return finished
+        _copy_trail(dataset, out, earlier, trails)
+        samples = TrailSamples(out=out, rule=labels, photos_from=(dataset, earlier.prefix))
+        context = ShardContext(out=out, prefix=earlier.prefix, config_hash=digest, samples=samples, tables={})
+        new = run_shards(
+            out,
+            earlier.prefix,
+            len(earlier.shards),
+            digest,
+            lambda missing: run(build_shard, context, missing),
+            title="choosing labels",
+        )
+    manifest = msgspec.structs.replace(
+        earlier,
+        config=earlier.config | {"labels": msgspec.to_builtins(labels)},
+        config_hash=digest,
+        accounting=_account(earlier, old, new),
+        rows=sum(one.rows for one in new),
+        shards=shard_entries(new),
+    )
+    write_manifest(out, manifest)
+    close_output(out)
+    return manifest
+
+
+def _labels(dataset: Folder, earlier: Manifest) -> LabelOptions:
+    try:
+        return msgspec.convert(earlier.config.get("labels"), LabelOptions)
+    except msgspec.ValidationError as error:
+        problem = f"its manifest has other options than this version's ({error})"
+        raise InputError(f"{dataset.url}: {problem}; label again with 'pseudo-label'") from error
+
+
+def _stats(dataset: Folder, prefix: str, shard: int) -> ShardStats:
+    """The done-marker of a shard of a finished dataset."""
+    try:
+        stats = read_stats(dataset, prefix, shard)
+    except UNREADABLE:
+        stats = None
+    if stats is None:
+        place = dataset.path(stats_name(prefix, shard))
+        raise InputError(f"{place}: is missing or damaged; see 'xdetr-data validate {dataset.url}'")
+    return stats
+
+
+def _copy_trail(dataset: Folder, out: Folder, earlier: Manifest, trails: list[ShardStats]) -> None:
+    """Copies the audit trail and the rejects of the steps before it, as they are, each shard's done-marker last.
+
+    Raises InputError for a file that is not the one that the dataset was finished with.
+    """
+    groups = [(trail.files, [stats_name(TRAIL_PREFIX, trail.shard)]) for trail in trails] + [(earlier.rejects, [])]
+    with console.progress("copying the audit trail", len(groups)) as advance:
+        for files, unsigned in groups:
+            sha256 = {file.name: file.sha256 for file in files}
+            for name in [*sha256, *unsigned]:
+                if not out.exists(name):
+                    copy_file(dataset, out, name, sha256.get(name))
+            advance(1)
+
+
+def _account(earlier: Manifest, old: list[ShardStats], new: list[ShardStats]) -> dict[str, Any]:
+    """The earlier account with the old choices taken out and the new ones put in."""
+    tally = Tally.from_builtins(earlier.accounting)
+    for one in old:
+        tally.subtract(Tally.from_builtins(one.accounting))
+    for one in new:
+        tally.add(Tally.from_builtins(one.accounting))
+    tally.check()
+    return tally.to_builtins()

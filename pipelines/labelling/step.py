@@ -1,0 +1,79 @@
+"""The step of a recipe that needs a model: a pool of processes grounds phrases, labels are chosen from the trail."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pipelines import console
+from pipelines.engine.recipe import Samples
+from pipelines.engine.shards import ShardElements
+from pipelines.labelling.ground_shard import GroundContext, GroundWorker, make_ground_worker
+from pipelines.labelling.grounding import LoadGrounder
+from pipelines.labelling.options import LabelOptions, ModelOptions
+from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
+from xdetr_data.errors import ConfigError
+from xdetr_data.shards.writer import ShardStats
+from xdetr_data.sources.openimages import read_class_names
+from xdetr_data.stages.place_openimages import FlagPolicy
+from xdetr_data.storage import Folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundingStep:
+    """Grounds the noun phrases of narratives; ``load`` gives each process its grounder."""
+
+    ckpt: str
+    model: ModelOptions
+    labels: LabelOptions
+    flags: FlagPolicy
+    class_descriptions: str | None
+    load: LoadGrounder
+    prefix: ClassVar[str] = TRAIL_PREFIX
+    title: ClassVar[str] = "grounding"
+    chosen_by: ClassVar[str] = "labels"
+
+    def check(self, workers: int, gpus: int) -> None:
+        """Raises ConfigError where ``gpus`` contradicts another option."""
+        if gpus and workers == 0:
+            raise ConfigError(f"--gpus {gpus} needs processes of their own: leave --workers 0 out")
+        if gpus and self.model.device == "cpu":
+            raise ConfigError(f"--gpus {gpus} and --device cpu contradict each other")
+
+    def fingerprints(self) -> dict[str, str]:
+        """Loads both models once, so that a wrong name ends the run before its work begins."""
+        from xdetr_data.stages.noun_phrases.noun_phrases import NounPhrases
+
+        nouns = NounPhrases(self.model.spacy_model)
+        nouns.load()
+        grounder = self.load(self.ckpt, device="cpu", precision=self.model.precision, batch_size=1)
+        return {"language": nouns.fingerprint, "grounder": grounder.fingerprint()}
+
+    def context(self, out: Folder, elements: ShardElements, config_hash: str) -> GroundContext:
+        """What every shard of the run shares."""
+        return GroundContext(
+            out=out,
+            elements=elements,
+            config_hash=config_hash,
+            ckpt=self.ckpt,
+            model=self.model,
+            flags=self.flags,
+            class_names={} if self.class_descriptions is None else read_class_names(self.class_descriptions),
+            load=self.load,
+        )
+
+    def make(self) -> Callable[[GroundContext], GroundWorker]:
+        """What loads the models, once a process."""
+        return make_ground_worker
+
+    def samples(self, out: Folder) -> Samples:
+        """Labels chosen from the trail; photos are read from their own files."""
+        return TrailSamples(out=out, rule=self.labels)
+
+    def say(self, trail: Sequence[ShardStats]) -> None:
+        """How fast the model was, and how long it waited for its input; each shard's figures are in its stats.json."""
+        seconds = sum(one.seconds for one in trail)
+        if seconds:
+            photos = sum((one.photos_per_second or 0.0) * one.seconds for one in trail)
+            waiting = sum((one.waiting_share or 0.0) * one.seconds for one in trail)
+            share = f"{waiting / seconds:.1%} of the time waiting for photos and narratives"
+            console.say(f"grounding: {photos / seconds:.1f} photos a second and process, {share}")

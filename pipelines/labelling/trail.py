@@ -1,0 +1,76 @@
+"""The audit trail: what a grounder said of every photo of a shard, and the samples chosen from it without a model."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pipelines.engine.outcome import Ledger
+from pipelines.labelling.label import label_photo
+from pipelines.labelling.options import LabelOptions
+from xdetr_data.errors import InputError
+from xdetr_data.grounded import GroundedPhoto, grounded_from_arrow
+from xdetr_data.photos import BadPhoto, Photo, read_photo
+from xdetr_data.record import Rejected
+from xdetr_data.shards.reader import read_batches, read_samples
+from xdetr_data.shards.writer import Sample, shard_name
+from xdetr_data.storage import Folder
+
+TRAIL_PREFIX = "grounded/photos"
+ROWS_AT_A_TIME = 256  # a photo's candidates are hundreds of values
+
+ReadPhoto = Callable[[GroundedPhoto], Photo]
+
+
+def read_grounded(out: Folder, shard: int) -> Iterator[GroundedPhoto]:
+    """The audit trail of a shard, in the order of the keys; raises InputError where it is damaged."""
+    for batch in read_batches(out, shard_name(TRAIL_PREFIX, shard), rows=ROWS_AT_A_TIME):
+        yield from grounded_from_arrow(batch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailSamples:
+    """Samples whose labels a rule chooses from the trail.
+
+    ``photos_from`` is a finished dataset (and the prefix of its shards) whose tars hold the photos, or None where they
+    are read from their own files.
+    """
+
+    out: Folder
+    rule: LabelOptions
+    photos_from: tuple[Folder, str] | None = None
+
+    def __call__(self, shard: int, ledger: Ledger) -> Iterator[Sample]:
+        """Samples of a shard in the order of their keys; what was rejected before is among its rejects."""
+        for batch in read_batches(self.out, f"{shard_name(TRAIL_PREFIX, shard)}.rejects"):
+            ledger.rejects += [Rejected(**row) for row in batch.to_pylist()]
+        photo_of = _from_file if self.photos_from is None else _from_tar(*self.photos_from, shard)
+        for grounded in read_grounded(self.out, shard):
+            outcome = label_photo(grounded, self.rule)
+            ledger.enter(outcome)
+            assert outcome.record is not None
+            yield Sample(outcome.record, photo_of(grounded))
+
+
+def _from_tar(dataset: Folder, prefix: str, shard: int) -> ReadPhoto:
+    """Reads photos in their order from the tar of an earlier dataset."""
+    remedy = f"see 'xdetr-data validate {dataset.url}'"
+    earlier = read_samples(dataset, shard_name(prefix, shard))
+
+    def from_tar(grounded: GroundedPhoto) -> Photo:
+        for sample in earlier:
+            if sample.record.key == grounded.key and sample.photo is not None:
+                if hashlib.sha256(sample.photo.data).hexdigest() != grounded.image.sha256:
+                    raise InputError(f"{grounded.key}: its photo in the tar is not the one that was grounded; {remedy}")
+                return sample.photo
+        raise InputError(f"{grounded.key}: is in the audit trail, but not in the tar; {remedy}")
+
+    return from_tar
+
+
+def _from_file(grounded: GroundedPhoto) -> Photo:
+    photo = read_photo(grounded.address)
+    if isinstance(photo, BadPhoto):
+        raise InputError(f"{photo.detail}: could be read when it was grounded; is the disk still there?")
+    if photo.sha256 != grounded.image.sha256:
+        raise InputError(f"{grounded.address}: changed while the run was going on; start again with --overwrite")
+    return photo

@@ -1,1 +1,0 @@
-"""The recipe of build-mixed-star: plan, partition, shards."""

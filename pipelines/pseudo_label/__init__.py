@@ -1,1 +1,0 @@
-"""``pseudo-label locnar``: narratives' noun phrases grounded by a checkpoint, with OpenImages' boxes."""

@@ -1,0 +1,87 @@
+"""Options of a recipe, declared once: one frozen struct gives the command's flags, ``--config`` and the hash."""
+
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+
+from xdetr_data.errors import ConfigError
+
+
+def flag(
+    text: str,
+    *,
+    metavar: str | None = None,
+    default: str | None = None,
+    is_place: bool = False,
+    bare: str | None = None,
+) -> msgspec.Meta:
+    """What a field is as a flag: its help ``text``, what stands for its value, and how its default is shown.
+
+    A value that ``is_place`` says where inputs lie, which does not decide what is made of them. ``bare`` is the name
+    of a NAME=VALUE that is given without one.
+    """
+    return msgspec.Meta(
+        description=text,
+        extra={"metavar": metavar, "default": default, "is_place": is_place, "bare": bare},
+    )
+
+
+Bytes = Annotated[int, msgspec.Meta(extra={"parse": "bytes"})]
+Files = tuple[str, ...]
+Exclude = Annotated[
+    Files,
+    flag(
+        "Photos to leave out: COCO/LVIS/MDETR JSON, refer pickle (its val and test photos), Flickr split file or "
+        "list of ids. Repeatable. "
+        "SOURCE= (coco, vg, flickr) says what bare numbers mean.",
+        metavar="[SOURCE=]FILE",
+        is_place=True,
+    ),
+]
+ImageRoot = Annotated[
+    dict[str, str],
+    flag("Where the photos of a source (coco, vg, flickr) are. Repeatable.", metavar="SOURCE=DIR", is_place=True),
+]
+CocoInstances = Annotated[Files, flag("COCO instances JSON, plain or .gz. Repeatable.", metavar="FILE", is_place=True)]
+MetadataOnly = Annotated[bool, flag("Labels without photos.")]
+
+
+class BuildOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of every recipe: what decides the bytes of the output, besides the content of the inputs."""
+
+    split: Annotated[str, flag("Name of the split, part of the shards' names.")] = "train"
+    seed: Annotated[int, flag("Decides which photo goes to which shard.")] = 0
+    limit: Annotated[int | None, flag("Only the first N photos of the inputs.")] = None
+    shard_bytes: Annotated[Bytes, flag("About how large a shard may become, as in 512MB or 1GiB.", default="512MB")] = (
+        512_000_000
+    )
+
+    def check(self) -> None:
+        """Raises ConfigError for an option out of its range, or options that contradict each other."""
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"--limit {self.limit} must be at least 1")
+        if self.shard_bytes < 1:
+            raise ConfigError(f"--shard-bytes {self.shard_bytes} must be positive")
+        if not 0 <= self.seed < 1 << 63:
+            raise ConfigError(f"--seed {self.seed} must be between 0 and 2**63")
+        if not self.split.isidentifier():
+            raise ConfigError(f"--split {self.split!r} must be a plain word such as train or val")
+
+
+def metadata(options: type[msgspec.Struct]) -> dict[str, dict[str, Any]]:
+    """By field, what ``flag`` and its type say of it (``text`` is the help)."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, hint in get_type_hints(options, include_extras=True).items():
+        found[name] = {}
+        for meta in getattr(hint, "__metadata__", ()):
+            if isinstance(meta, msgspec.Meta):
+                found[name] |= {"text": meta.description} if meta.description else {}
+                found[name] |= meta.extra or {}
+    return found
+
+
+def deciding(options: msgspec.Struct) -> dict[str, Any]:
+    """The options that decide what is made: all but the places of inputs, as plain values."""
+    about = metadata(type(options))
+    values: dict[str, Any] = msgspec.to_builtins(options)
+    return {name: value for name, value in values.items() if not about[name].get("is_place")}

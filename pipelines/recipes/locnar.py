@@ -1,0 +1,92 @@
+"""``pseudo-label locnar``: the noun phrases of Localized Narratives grounded by a model, OpenImages' boxes added."""
+
+from typing import Annotated
+
+import msgspec
+
+from pipelines.engine.recipe import Recipe
+from pipelines.labelling.models import load_grounder
+from pipelines.labelling.options import LabelOptions, ModelOptions
+from pipelines.labelling.step import GroundingStep, LoadGrounder
+from pipelines.recipe_options import BuildOptions, Exclude, Files, flag
+from xdetr_data.errors import ConfigError
+from xdetr_data.sources.exclusions import read_exclusions
+from xdetr_data.sources.framing.lines import expand_inputs
+from xdetr_data.sources.localized_narratives import LocalizedNarratives
+from xdetr_data.sources.openimages import OpenImagesBoxes, read_header
+from xdetr_data.sources.places import ANY_SOURCE, Roots
+from xdetr_data.stages.place_openimages import FlagPolicy
+
+
+class LocnarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What decides the bytes of pseudo-labels, besides the content of the inputs and the checkpoint."""
+
+    ckpt: Annotated[str, flag("X-DETR or zero-shot detection checkpoint.", metavar="DIR|HUB_ID", is_place=True)] = ""
+    narratives: Annotated[
+        Files, flag("Localized Narratives JSONL; wildcards. Repeatable.", metavar="FILE", is_place=True)
+    ] = ()
+    images: Annotated[
+        dict[str, str],
+        flag("Photos (of one source). Repeatable.", metavar="[SOURCE=]DIR", is_place=True, bare=ANY_SOURCE),
+    ] = msgspec.field(default_factory=dict)
+    boxes: Annotated[Files, flag("OpenImages box CSV; wildcards. Repeatable.", metavar="FILE", is_place=True)] = ()
+    class_descriptions: Annotated[
+        str | None,
+        flag("OpenImages class names, kept with the boxes they are of.", metavar="FILE", is_place=True),
+    ] = None
+    labels: LabelOptions = LabelOptions()
+    flags: FlagPolicy = FlagPolicy()
+    model: ModelOptions = ModelOptions()
+    exclude: Exclude = ()
+
+    def check(self) -> None:
+        """Raises ConfigError for options that contradict each other."""
+        if not self.ckpt:
+            raise ConfigError("no model: give --ckpt DIR or a hub id (an X-DETR or zero-shot detection checkpoint)")
+        if not self.narratives:
+            raise ConfigError("no input: give at least one --narratives FILE")
+        if not self.images:
+            raise ConfigError("no photos: give --images DIR, or --images SOURCE=DIR for each source")
+        if self.class_descriptions is not None and not self.boxes:
+            raise ConfigError("--class-descriptions names the labels of boxes: give --boxes FILE too, or leave it out")
+        self.model.check()
+        super().check()
+
+
+def recipe(options: LocnarOptions, *, load: LoadGrounder = load_grounder) -> Recipe:
+    """Ground the noun phrases of Localized Narratives in their photos with a checkpoint.
+
+    OpenImages' boxes join as class-agnostic regions. All candidates are kept, so that `xdetr-data rethreshold` makes
+    a dataset with other thresholds without a GPU.
+
+    **Examples**
+
+    `xdetr-data pseudo-label locnar --ckpt checkpoints/xdetr-r101
+    --narratives 'open_images_train_v6_localized_narratives-*.jsonl' --images openimages/train
+    --boxes train-annotations-bbox.csv --gpus 8 --out shards/locnar`
+
+    `xdetr-data pseudo-label locnar --ckpt IDEA-Research/grounding-dino-tiny --narratives val.jsonl --images val
+    --method multi --trace filter --limit 100 --out trial`
+    """
+    options.check()
+    boxes = [OpenImagesBoxes(path=path, columns=read_header(path)) for path in expand_inputs(options.boxes)]
+    described = options.class_descriptions
+    return Recipe(
+        name="pseudo-label locnar",
+        prefix=f"locnar-{options.split}",
+        options=options,
+        sources=[*(LocalizedNarratives(path=path) for path in expand_inputs(options.narratives)), *boxes],
+        photos=Roots(folders=options.images, option="--images", inputs="narratives", must_be_there=True),
+        lists=read_exclusions(options.exclude),
+        others=[] if described is None else [("class-descriptions", described)],
+        model=GroundingStep(
+            ckpt=options.ckpt,
+            model=options.model,
+            labels=options.labels,
+            flags=options.flags,
+            class_descriptions=described,
+            load=load,
+        ),
+        nothing="the inputs hold no narrative",
+        remedy="check --narratives, --images, --exclude and --limit",
+    )

@@ -1,0 +1,266 @@
+"""``build-mixed-star``: MDETR's paragraphs split back into independent sentences (*mixed\\**), COCO's boxes added."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+import pyarrow as pa
+
+from pipelines import console
+from pipelines.engine.outcome import READ, Outcome, PhotoToBuild
+from pipelines.engine.recipe import Recipe
+from pipelines.recipe_options import BuildOptions, CocoInstances, Exclude, Files, ImageRoot, MetadataOnly, flag
+from xdetr_data.boxed import BoxedQuery, LooseBox
+from xdetr_data.boxes import Box, xywh_to_xyxy
+from xdetr_data.errors import ConfigError
+from xdetr_data.record import GroundedImage
+from xdetr_data.sources import coco
+from xdetr_data.sources.elements import Element, PhotoElements
+from xdetr_data.sources.exclusions import read_exclusions
+from xdetr_data.sources.framing.files import Unreadable
+from xdetr_data.sources.mdetr import Mdetr, MdetrAnnotation, MdetrParagraph, parse_annotations, parse_paragraph
+from xdetr_data.sources.places import NoPhotos, Roots
+from xdetr_data.spans import Span, check_spans, join_spans
+from xdetr_data.stages.check_boxes import CrowdPolicy, check_box
+from xdetr_data.stages.form_queries import PlacedAnnotation, form_queries
+from xdetr_data.stages.merge_boxes import merge_boxes
+from xdetr_data.stages.merge_regions import merge_regions
+from xdetr_data.stages.splitting.shared_boxes import hulls_of_overlapping
+from xdetr_data.stages.splitting.split_paragraph import split_paragraph
+
+# In mixed, VG's boxes are loose and MDETR calls boxes the same from 0.5 to 0.75 on; in Flickr30k Entities one person
+# boxed all five captions, so the same object has equal boxes and nearly equal ones are different chains.
+DEFAULT_MERGE_IOU = {"coco": 0.75, "vg": 0.75, "flickr": 1.0}
+PACKING_IOU = 0.5
+CLIPPED = "clipped-boxes"
+PLACE, SPLIT, BOXES = "place_annotations", "split_paragraph", "place_boxes"
+_TEXT = pa.string()
+# A possible boundary that the evidence neither proves nor excludes, and how it was decided.
+AMBIGUOUS_SCHEMA = pa.schema(
+    {"key": _TEXT, "group": _TEXT, "offset": pa.int32(), "is_cut": pa.bool_(), "caption": _TEXT}
+)
+
+
+class MixedStarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What decides the bytes of mixed*."""
+
+    mdetr: Annotated[
+        Files,
+        flag("MDETR annotations (mixed, Flickr or refexp), plain or .gz. Repeatable.", metavar="FILE", is_place=True),
+    ] = ()
+    coco_instances: CocoInstances = ()
+    image_root: ImageRoot = msgspec.field(default_factory=dict)
+    no_split: Annotated[bool, flag("Keep paragraphs whole: mixed instead of mixed*.")] = False
+    boxes: Annotated[Literal["coco", "none"], flag("Add COCO's boxes as class-agnostic regions, or none.")] = "coco"
+    dedupe_iou: Annotated[float, flag("A COCO box with at least this IoU with a named region is the same object.")] = (
+        0.7
+    )
+    merge_iou: Annotated[
+        dict[str, float],
+        flag(
+            "From which IoU on two queries' boxes are one object. Repeatable.",
+            metavar="SOURCE=IOU",
+            default="coco=0.75 vg=0.75 flickr=1",
+        ),
+    ] = msgspec.field(default_factory=dict)
+    crowd: Annotated[CrowdPolicy, flag("What to do with iscrowd boxes.")] = "drop"
+    exclude: Exclude = ()
+    metadata_only: MetadataOnly = False
+
+    def min_iou(self, source: str) -> float:
+        """From which IoU on two queries' boxes on a photo of this source are one object."""
+        return (DEFAULT_MERGE_IOU | self.merge_iou).get(source, DEFAULT_MERGE_IOU["coco"])
+
+    def check(self) -> None:
+        """Raises ConfigError for options that contradict each other."""
+        if not self.mdetr:
+            raise ConfigError("no input: give at least one --mdetr FILE")
+        if self.boxes == "coco" and not self.coco_instances:
+            raise ConfigError("--boxes coco needs --coco-instances FILE; for mixed* without boxes say --boxes none")
+        if not self.image_root and not self.metadata_only:
+            raise ConfigError("no photos: give --image-root SOURCE=DIR (coco, vg, flickr), or --metadata-only")
+        shares = [("--dedupe-iou", self.dedupe_iou), *(("--merge-iou", value) for value in self.merge_iou.values())]
+        for option, value in shares:
+            if not 0 < value <= 1:
+                raise ConfigError(f"{option} {value} must be above 0 and at most 1")
+        super().check()
+
+
+def recipe(options: MixedStarOptions) -> Recipe:
+    """Turn MDETR's annotations, COCO's boxes and the photos into training shards of *mixed\\** + boxes.
+
+    Every paragraph query is split back into its independent queries, one object becomes one region, and COCO's boxes
+    that no phrase names join as class-agnostic regions. The manifest accounts for every input annotation.
+
+    The three rungs of the paper's ablation: `--no-split --boxes none` (mixed), `--boxes none` (mixed\\*), and the
+    default (mixed\\* + boxes).
+
+    **Examples**
+
+    `xdetr-data build-mixed-star --mdetr final_mixed_train.json --mdetr final_flickr_separateGT_train.json
+    --coco-instances instances_train2014.json --image-root coco=coco/train2014 --image-root vg=vg/images
+    --image-root flickr=flickr30k/images --exclude "refs(unc).p" --out shards/mixed-star`
+
+    `xdetr-data build-mixed-star --mdetr final_mixed_train.json --boxes none --metadata-only --out labels --dry-run`
+    """
+    options.check()
+    has_boxes = options.boxes == "coco"
+    if options.coco_instances and not has_boxes:
+        console.say("--boxes none: the --coco-instances files are not read")
+    instances = options.coco_instances if has_boxes else ()
+    return Recipe(
+        name="build-mixed-star",
+        prefix=f"{'mixed' if options.no_split else 'mixed-star'}-{options.split}",
+        options=options,
+        sources=[*(Mdetr(path=path) for path in options.mdetr), *(coco.CocoInstances(path=path) for path in instances)],
+        photos=NoPhotos() if options.metadata_only else Roots(folders=options.image_root, option="--image-root"),
+        lists=read_exclusions(options.exclude),
+        build=build_photo,
+        tables={"ambiguous": AMBIGUOUS_SCHEMA},
+        seconds={"annotation": 1 / 12_000},  # of one process, from docs/benchmarks.md
+        nothing="the inputs hold no paragraph",
+        remedy="check --mdetr, --exclude and --limit",
+    )
+
+
+def build_photo(photo: PhotoToBuild, elements: PhotoElements, options: MixedStarOptions) -> Outcome:
+    """The whole recipe for one photo: read, place, split, merge.
+
+    A photo without any readable paragraph is rejected with all its elements; its own size decides which paragraphs
+    speak of it.
+    """
+    outcome = Outcome(key=photo.key)
+    named: _Named = {}
+    annotations = parse_annotations([element.data for element in elements["annotation"]])
+    for element, annotation in outcome.readable("annotation", elements["annotation"], annotations):
+        named.setdefault((element.label, annotation.image_id), []).append((element, annotation))
+    queries: list[BoxedQuery] = []
+    for element in elements["paragraph"]:
+        queries += _paragraph_queries(photo.image.size_hw, element, named, options, outcome)
+    for orphans in named.values():
+        for element, _ in orphans:
+            outcome.reject("annotation", READ, "paragraph-rejected", where=element.where)
+    if not queries:
+        outcome.reject("photo", READ, "no-paragraph-left")
+        for element in elements["box"]:
+            outcome.reject("box", READ, "no-paragraph-left", where=element.where)
+        return outcome
+    regions, merged = merge_regions(queries, min_iou=options.min_iou(photo.image.source))
+    record = GroundedImage(key=photo.key, image=photo.image, regions=regions, queries=merged)
+    loose = _loose_boxes(photo.image.size_hw, elements["box"], options, outcome)
+    outcome.record, duplicates = merge_boxes(record, loose, dedupe_iou=options.dedupe_iou)
+    outcome.rejects += duplicates
+    outcome.use("photo")
+    outcome.use("box", len(loose) - len(duplicates))
+    return outcome
+
+
+_Named = dict[tuple[str, int], list[tuple[Element, MdetrAnnotation]]]  # (input, paragraph id) → in file order
+
+
+def _paragraph_queries(
+    size_hw: tuple[int, int], element: Element, named: _Named, options: MixedStarOptions, outcome: Outcome
+) -> list[BoxedQuery]:
+    """The independent queries of one paragraph; takes its annotations out of ``named``."""
+    paragraph = parse_paragraph(element.data)
+    problem = _paragraph_problem(paragraph, size_hw)
+    if problem is not None or isinstance(paragraph, Unreadable):
+        outcome.reject("paragraph", READ, *(problem or ("unreadable-paragraph", "")), where=element.where)
+        return []
+    placed: list[tuple[Element, PlacedAnnotation]] = []
+    spans: list[tuple[Span, ...]] = []  # also of annotations whose box is bad: their words are evidence for the split
+    boxes: list[Box] = []
+    for source, annotation in named.pop((element.label, paragraph.id), []):
+        place = _place(annotation, paragraph.caption, size_hw, options.crowd)
+        if isinstance(place, PlacedAnnotation):
+            placed.append((source, place))
+            spans.append(place.spans)
+            boxes.append(xywh_to_xyxy(annotation.bbox))
+            outcome.note(CLIPPED, place.is_clipped)
+        else:
+            outcome.reject("annotation", PLACE, *place, where=source.where)
+            if place[0] != "bad-span":
+                spans.append(join_spans(annotation.tokens_positive, paragraph.caption))
+    group = f"{element.label}#{paragraph.id}"
+    sentences: tuple[Span, ...] = ((0, len(paragraph.caption)),)
+    if paragraph.is_packed and not options.no_split:
+        together = hulls_of_overlapping([one.spans for _, one in placed], boxes, PACKING_IOU)
+        sentences = _split(paragraph, group, spans, together, outcome)
+    queries, homeless = form_queries(
+        paragraph.caption, sentences, [one for _, one in placed], group=group, source=element.label
+    )
+    for source, one in placed:
+        if one in homeless:
+            detail = f"spans {list(one.spans)}"
+            outcome.reject("annotation", SPLIT, "span-crosses-queries", detail, where=source.where)
+    outcome.use("paragraph")
+    outcome.use("annotation", len(placed) - len(homeless))
+    return queries
+
+
+def _paragraph_problem(paragraph: MdetrParagraph | Unreadable, size_hw: tuple[int, int]) -> tuple[str, str] | None:
+    if isinstance(paragraph, Unreadable):
+        return "unreadable-paragraph", paragraph.problem
+    if not paragraph.caption.strip():
+        return "empty-caption", "the caption holds no words"
+    if (paragraph.height, paragraph.width) != size_hw:
+        stated, actual = f"{paragraph.width}x{paragraph.height}", f"{size_hw[1]}x{size_hw[0]}"
+        return "size-mismatch", f"says {stated} pixels, the photo has {actual}"
+    return None
+
+
+def _place(
+    annotation: MdetrAnnotation, caption: str, size_hw: tuple[int, int], crowd: CrowdPolicy
+) -> PlacedAnnotation | tuple[str, str]:
+    """The annotation with its box on the photo and its words in the caption, or (reason, detail)."""
+    if (problem := check_spans(annotation.tokens_positive, caption)) is not None:
+        return "bad-span", problem
+    box = check_box(annotation.bbox, is_crowd=bool(annotation.iscrowd), size_hw=size_hw, crowd=crowd)
+    if len(box) == 2:
+        return box
+    return PlacedAnnotation(
+        id=str(annotation.id),
+        box_xyxy=box,
+        is_clipped=xywh_to_xyxy(annotation.bbox) != box,
+        spans=join_spans(annotation.tokens_positive, caption),
+    )
+
+
+def _split(
+    paragraph: MdetrParagraph, group: str, spans: list[tuple[Span, ...]], together: list[Span], outcome: Outcome
+) -> tuple[Span, ...]:
+    """The paragraph's sentences; ``together`` are spans that no boundary lies across."""
+    caption = paragraph.caption
+    split = split_paragraph(
+        caption, annotation_spans=spans, negative_spans=paragraph.tokens_negative, together=together
+    )
+    ends = {end for _, end in split.sentences}
+    for offset in split.ambiguous:
+        outcome.note("ambiguous-cuts")
+        about = {"key": outcome.key, "group": group, "offset": offset, "is_cut": offset in ends, "caption": caption}
+        outcome.tables.setdefault("ambiguous", []).append(about)
+    return split.sentences
+
+
+def _loose_boxes(
+    size_hw: tuple[int, int], elements: Sequence[Element], options: MixedStarOptions, outcome: Outcome
+) -> list[LooseBox]:
+    """COCO's boxes as values on the photo, in file order."""
+    loose: list[LooseBox] = []
+    boxes = [coco.parse_box(element.data) for element in elements]
+    for element, box in outcome.readable("box", elements, boxes):
+        checked = check_box(box.bbox, is_crowd=bool(box.iscrowd), size_hw=size_hw, crowd=options.crowd)
+        if len(checked) == 2:
+            outcome.reject("box", BOXES, *checked, where=element.where)
+            continue
+        outcome.note(CLIPPED, xywh_to_xyxy(box.bbox) != checked)
+        loose.append(
+            LooseBox(
+                box_xyxy=checked,
+                is_crowd=bool(box.iscrowd),
+                source=element.label,
+                annotation_id=str(box.id),
+                input_ref=element.where,
+            )
+        )
+    return loose
