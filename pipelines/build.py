@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from pipelines.job import PartitionDone, add_up
+from pipelines.machine import machines_of
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.manifest import ExclusionEntry, InputEntry, Manifest, ShardEntry, tool_version, write_manifest
@@ -122,6 +123,7 @@ def finish_build(
         rejects=[plan_rejects, *(one.rejects for one in partitions)],
         trail_prefix=trail_prefix,
         trail=shard_entries(trail),
+        machines=machines_of(trail),
     )
     write_manifest(out, manifest)
     return manifest

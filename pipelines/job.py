@@ -164,9 +164,22 @@ def run_pool(
     *,
     gpus: int,
     title: str,
+    watch: Callable[[ShardStats], None],
 ) -> list[ShardStats]:
-    """The same for shards that need a model, which every process of a pool loads once."""
-    return _complete(out, prefix, shards, digest, lambda missing: run.pool(make, context, missing, gpus=gpus), title)
+    """The same for shards that need a model, which every process of a pool loads once; ``watch`` sees each new one."""
+
+    def build(missing: Sequence[int]) -> Iterator[ShardStats]:
+        for stats in run.pool(make, context, missing, gpus=gpus):
+            watch(stats)
+            yield stats
+
+    return _complete(out, prefix, shards, digest, build, title)
+
+
+def done_shards(out: Folder, prefix: str, shards: int, digest: str) -> list[ShardStats]:
+    """The done-markers of the shards that are done under this configuration, in order."""
+    found = (_shard_done(out, prefix, shard, digest) for shard in range(shards))
+    return [stats for stats in found if stats is not None]
 
 
 def _complete(
@@ -177,8 +190,7 @@ def _complete(
     build: Callable[[Sequence[int]], Iterator[ShardStats]],
     title: str,
 ) -> list[ShardStats]:
-    found = ((shard, _shard_done(out, prefix, shard, digest)) for shard in range(shards))
-    done = {shard: stats for shard, stats in found if stats is not None}
+    done = {stats.shard: stats for stats in done_shards(out, prefix, shards, digest)}
     missing = [shard for shard in range(shards) if shard not in done]
     if done:
         console.say(f"{title}: {len(done)} of {shards} shards are done already")

@@ -76,6 +76,9 @@ def locnar(
     max_error_rate: options.MaxErrorRate = 0.1,
     dry_run: options.DryRun = False,
     resume: options.Resume = False,
+    other_machine: Annotated[
+        bool, typer.Option("--other-machine", help="--resume on another kind of processor, GPU or library versions.")
+    ] = False,
     overwrite: options.Overwrite = False,
     config: options.Config = None,
     json: options.Json = False,
@@ -107,6 +110,8 @@ def locnar(
 
     if not out and not dry_run:
         raise typer.BadParameter("give --out DIR (or --dry-run to see the plan)")
+    if other_machine and not resume:
+        raise typer.BadParameter("--other-machine says where to go on: give --resume too, or leave it out")
     roots = [text if "=" in text else f"{ANY_SOURCE}={text}" for text in images or ()]
     settings = PseudoLabelConfig(
         ckpt=ckpt,
@@ -144,7 +149,9 @@ def locnar(
             print_plan(prepare(settings, run), as_json=json)
         return options.DONE
     how = options.existing(resume=resume, overwrite=overwrite)
-    manifest = pseudo_label(settings, Folder(out), workers=processes, gpus=gpus, existing=how)
+    manifest = pseudo_label(
+        settings, Folder(out), workers=processes, gpus=gpus, existing=how, other_machine=other_machine
+    )
     return finish(manifest, out, max_error_rate=max_error_rate, as_json=json)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.machine import DescribeMachine, Machine, check_machine
 from pipelines.pseudo_label.config import PseudoLabelConfig
 from pipelines.pseudo_label.grounding import Clock, Grounded, Grounder, Job, LoadGrounder, Phrase, ground
 from pipelines.pseudo_label.models import model_errors
@@ -53,7 +54,10 @@ READ_AHEAD_THREADS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundContext:
-    """What every shard of the run shares; ``load`` gives each process its grounder."""
+    """What every shard of the run shares; ``load`` gives each process its grounder, ``machine`` says what it runs on.
+
+    Where ``begun_on`` names kinds of machine, processes on others refuse to work.
+    """
 
     out: Folder
     config: PseudoLabelConfig
@@ -64,15 +68,19 @@ class GroundContext:
     box_spills: list[str]
     class_names: dict[str, str]
     load: LoadGrounder
+    machine: DescribeMachine
+    begun_on: Sequence[Machine] = ()
 
 
 def make_ground_worker(context: GroundContext) -> "GroundWorker":
     """Loads the checkpoint and, in its own process, the language pipeline: once for all shards of a process."""
     config = context.config
+    machine = context.machine(config.device)
+    check_machine(machine, context.begun_on, context.out.url)
     start(config.spacy_model)
     grounder = context.load(config.ckpt, device=config.device, precision=config.precision, batch_size=config.batch_size)
     tell(config.spacy_model, ())  # it can read now
-    return GroundWorker(context, grounder)
+    return GroundWorker(context, grounder, machine)
 
 
 @dataclass(slots=True)
@@ -99,9 +107,10 @@ class _Account:
 class GroundWorker:
     """Grounds shards, one after the other."""
 
-    def __init__(self, context: GroundContext, grounder: Grounder) -> None:
+    def __init__(self, context: GroundContext, grounder: Grounder, machine: Machine) -> None:
         self._context = context
         self._grounder = grounder
+        self._machine = machine
 
     def __call__(self, shard: int) -> ShardStats:
         """Writes one shard's audit trail, its rejects, and its done-marker."""
@@ -122,6 +131,7 @@ class GroundWorker:
             seconds=seconds,
             photos_per_second=round(clock.photos / seconds, 2) if seconds else 0.0,
             waiting_share=round(clock.waiting_s / seconds, 4) if seconds else 0.0,
+            machine=self._machine,
         )
         write_stats(context.out, GROUND_PREFIX, stats)
         return stats

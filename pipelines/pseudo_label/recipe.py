@@ -1,6 +1,6 @@
 """``pseudo-label locnar`` as a table of contents: inputs, plan, partition, ground, label, manifest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -8,7 +8,8 @@ from pipelines import console
 from pipelines.build import check_not_empty, finish_build, ledger_entries
 from pipelines.dataset import Existing, claim_output, close_output, config_hash, open_output
 from pipelines.execution import Executor, executor
-from pipelines.job import exclusion_source, identify_inputs, run_partitions, run_pool, run_shards
+from pipelines.job import done_shards, exclusion_source, identify_inputs, run_partitions, run_pool, run_shards
+from pipelines.machine import DescribeMachine, Mixture, machines_of, this_machine
 from pipelines.pseudo_label.config import PseudoLabelConfig, label_digest
 from pipelines.pseudo_label.ground_shard import GROUND_PREFIX, GroundContext, make_ground_worker
 from pipelines.pseudo_label.grounding import LoadGrounder
@@ -58,11 +59,14 @@ def pseudo_label(
     workers: int,
     gpus: int,
     existing: Existing,
+    other_machine: bool = False,
     load: LoadGrounder = load_grounder,
+    machine: DescribeMachine = this_machine,
 ) -> Manifest:
     """Labels the narratives' photos, or goes on where an earlier run stopped; raises XdetrDataError in one line.
 
-    ``load`` gives each process its grounder.
+    ``load`` gives each process its grounder, ``machine`` the kind of machine that it runs on; a run goes on on another
+    kind only with ``other_machine``.
     """
     _check_gpus(config, workers=workers, gpus=gpus)
     open_output(out, existing)
@@ -84,18 +88,9 @@ def pseudo_label(
             box_spills=box_spills(plan, tasks),
             class_names={} if config.class_descriptions is None else read_class_names(config.class_descriptions),
             load=load,
+            machine=machine,
         )
-        grounded = run_pool(
-            out,
-            GROUND_PREFIX,
-            plan.shards,
-            ground_digest,
-            run,
-            make_ground_worker,
-            context,
-            gpus=gpus,
-            title="grounding",
-        )
+        grounded = _ground(context, plan.shards, run, gpus=gpus, other_machine=other_machine)
         _say_speed(grounded)
         labels = LabelContext(
             out=out, prefix=config.prefix, config_hash=prepared.digest, rule=config.labels.rule(), photos_from=None
@@ -121,6 +116,24 @@ def pseudo_label(
     )
     close_output(out)
     return manifest
+
+
+def _ground(context: GroundContext, shards: int, run: Executor, *, gpus: int, other_machine: bool) -> list[ShardStats]:
+    """The audit trail of every shard. Raises ConfigError where some are done, and this is another kind of machine."""
+    out, digest = context.out, context.config_hash
+    begun_on = machines_of(done_shards(out, GROUND_PREFIX, shards, digest))
+    return run_pool(
+        out,
+        GROUND_PREFIX,
+        shards,
+        digest,
+        run,
+        make_ground_worker,
+        context if other_machine else replace(context, begun_on=begun_on),
+        gpus=gpus,
+        title="grounding",
+        watch=Mixture(begun_on).watch,
+    )
 
 
 def _check_gpus(config: PseudoLabelConfig, *, workers: int, gpus: int) -> None:

@@ -79,6 +79,7 @@ def apply_decisions(dataset: Folder, review: str, out: Folder, *, workers: int, 
         rows=sum(one.rows for one in done),
         shards=_entries(done),
         rejects=[],
+        machines=parent.machines,
     )
     write_manifest(out, manifest)
     close_output(out)
