@@ -75,7 +75,8 @@ class GroundContext:
 def make_ground_worker(context: GroundContext) -> "GroundWorker":
     """Loads the checkpoint and, in its own process, the language pipeline: once for all shards of a process."""
     config = context.config
-    machine = context.machine(config.device)
+    with model_errors(config.ckpt):
+        machine = context.machine(config.device)
     check_machine(machine, context.begun_on, context.out.url)
     start(config.spacy_model)
     grounder = context.load(config.ckpt, device=config.device, precision=config.precision, batch_size=config.batch_size)
