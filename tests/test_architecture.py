@@ -113,14 +113,14 @@ FIELDS = {
     FileEntry: ("name", "bytes", "sha256"),
     ShardStats: (
         *("shard", "rows", "files", "accounting", "config_hash"),
-        *("seconds", "photos_per_second", "waiting_share"),
+        *("seconds", "photos_per_second", "waiting_share", "machine"),
     ),
     manifest.InputEntry: ("role", "path", "bytes", "sha256", "licence"),
     manifest.ExclusionEntry: ("path", "format", "ids", "hits"),
     manifest.ShardEntry: ("shard", "rows", "files"),
     manifest.Manifest: (
         *("schema", "recipe", "tool_version", "prefix", "split", "seed", "config", "config_hash", "inputs"),
-        *("exclusions", "accounting", "rows", "shards", "rejects", "trail_prefix", "trail"),
+        *("exclusions", "accounting", "rows", "shards", "rejects", "trail_prefix", "trail", "machines"),
     ),
 }
 

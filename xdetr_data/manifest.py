@@ -46,7 +46,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What the dataset was made from, how, and what became of every input element.
 
     ``trail`` are the shards of the audit trail that labels were chosen from, where a model gave candidates;
-    ``trail_prefix`` is what their names begin with.
+    ``trail_prefix`` is what their names begin with; ``machines`` are the kinds of machine (processor, device, versions
+    of libraries) that the model worked on, which decide the last bits of its scores.
     """
 
     schema: int
@@ -65,6 +66,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     rejects: list[FileEntry]
     trail_prefix: str = ""
     trail: list[ShardEntry] = []
+    machines: list[dict[str, str]] = []
 
 
 def tool_version() -> str:

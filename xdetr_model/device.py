@@ -33,6 +33,14 @@ def pick_device(device: str) -> torch.device:
     return chosen
 
 
+def describe_processor(device: str) -> dict[str, str]:
+    """What kernels a model on ``device`` is computed with: ``cpu_capability`` as torch names it (DEFAULT, AVX2,
+    AVX512, …) and ``device``, a GPU by its name. Raises ModelConfigError for a device that is not there."""
+    target = pick_device(device)
+    name = torch.cuda.get_device_name(target) if target.type == "cuda" else target.type
+    return {"cpu_capability": torch.backends.cpu.get_cpu_capability(), "device": name}
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that the batch was too large."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

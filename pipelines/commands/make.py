@@ -20,11 +20,18 @@ _RUN = {
     "json": (options.Json, False),
     "debug": (options.Debug, False),
 }
-_GPUS = {
+_MODEL = {
     "gpus": (
         Annotated[int, typer.Option(help="Processes with a GPU each; 0: the CPUs that --workers says.", min=0)],
         0,
-    )
+    ),
+    "other_machine": (
+        Annotated[
+            bool,
+            typer.Option("--other-machine", help="--resume on another kind of processor, GPU or library versions."),
+        ],
+        False,
+    ),
 }
 
 
@@ -47,11 +54,14 @@ def command_of(recipe: Callable[..., Any], *, has_model: bool = False) -> Callab
             with executor(0) as run:
                 print_plan(prepare(made, run), workers, as_json=values["json"])
             return options.DONE
-        manifest = run_recipe(made, Folder(values["out"]), workers=workers, existing=how, gpus=values.get("gpus", 0))
+        model = {name: values[name] for name in _MODEL if name in values}
+        if model.get("other_machine") and not values["resume"]:
+            raise typer.BadParameter("--other-machine says where to go on: give --resume too, or leave it out")
+        manifest = run_recipe(made, Folder(values["out"]), workers=workers, existing=how, **model)
         return finish(manifest, values["out"], max_error_rate=values["max_error_rate"], as_json=values["json"])
 
     flags = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
-        for name, (hint, default) in (_RUN | (_GPUS if has_model else {})).items()
+        for name, (hint, default) in (_RUN | (_MODEL if has_model else {})).items()
     ]
     return options.command(with_flags(make, [*parameters(kind), *flags], recipe.__doc__))

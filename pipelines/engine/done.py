@@ -114,8 +114,7 @@ def run_shards(
     title: str,
 ) -> list[ShardStats]:
     """Has the shards built that are not done under this configuration; all their done-markers, in order."""
-    found = ((shard, _shard_done(out, prefix, shard, digest)) for shard in range(shards))
-    done = {shard: stats for shard, stats in found if stats is not None}
+    done = {stats.shard: stats for stats in done_shards(out, prefix, shards, digest)}
     missing = [shard for shard in range(shards) if shard not in done]
     if done:
         console.say(f"{title}: {len(done)} of {shards} shards are done already")
@@ -125,6 +124,12 @@ def run_shards(
             done[stats.shard] = stats
             advance(1)
     return [done[shard] for shard in range(shards)]
+
+
+def done_shards(out: Folder, prefix: str, shards: int, digest: str) -> list[ShardStats]:
+    """The done-markers of the shards that are done under this configuration, in order."""
+    found = (_shard_done(out, prefix, shard, digest) for shard in range(shards))
+    return [stats for stats in found if stats is not None]
 
 
 def _shard_done(out: Folder, prefix: str, shard: int, digest: str) -> ShardStats | None:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from pipelines.engine.outcome import Ledger, Outcome, PhotoToBuild
+from pipelines.machine import Machine
 from pipelines.recipe_options import BuildOptions
 from xdetr_data.shards.writer import Sample, ShardStats
 from xdetr_data.sources.elements import PhotoElements
@@ -36,8 +37,8 @@ class ModelStep(Protocol):
     def fingerprints(self) -> dict[str, str]:
         """Loads the models once, so that a wrong name ends the run before its work begins."""
 
-    def context(self, out: Folder, elements: Any, config_hash: str) -> object:
-        """What ``make`` gets; ``elements`` is the run's ``ShardElements``."""
+    def context(self, out: Folder, elements: Any, config_hash: str, begun_on: Sequence[Machine]) -> object:
+        """What ``make`` gets: the run's ``ShardElements``, and the kinds of machine of which only one may go on."""
 
     def make(self) -> Callable[..., Callable[[int], ShardStats]]:
         """The function that makes, once a process and of the context, what writes a shard's trail."""

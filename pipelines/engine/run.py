@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from pipelines import console
-from pipelines.engine.done import PartitionDone, add_up, run_partitions, run_shards
+from pipelines.engine.done import PartitionDone, add_up, done_shards, run_partitions, run_shards
 from pipelines.engine.partition import PartitionContext, partition_tasks, run_partition
 from pipelines.engine.plan import Plan, make_plan
 from pipelines.engine.recipe import Recipe, Samples
@@ -16,6 +16,7 @@ from pipelines.engine.shards import BuiltSamples, ShardContext, ShardElements, b
 from pipelines.execution import Executor, executor
 from pipelines.folder import Existing, claim_output, close_output, config_hash, open_output
 from pipelines.inputs import identify_inputs
+from pipelines.machine import Mixture, machines_of
 from pipelines.recipe_options import deciding
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import ExclusionEntry, InputEntry, Manifest, ShardEntry, tool_version, write_manifest
@@ -47,8 +48,13 @@ class Prepared:
         ]
 
 
-def run_recipe(recipe: Recipe, out: Folder, *, workers: int, existing: Existing, gpus: int = 0) -> Manifest:
-    """Makes the dataset, or goes on where an earlier run stopped; raises XdetrDataError in one line."""
+def run_recipe(
+    recipe: Recipe, out: Folder, *, workers: int, existing: Existing, gpus: int = 0, other_machine: bool = False
+) -> Manifest:
+    """Makes the dataset, or goes on where an earlier run stopped; raises XdetrDataError in one line.
+
+    A model works on ``gpus``, and goes on on another kind of machine only with ``other_machine``.
+    """
     if recipe.model is not None:
         recipe.model.check(workers, gpus)
     open_output(out, existing)
@@ -57,7 +63,7 @@ def run_recipe(recipe: Recipe, out: Folder, *, workers: int, existing: Existing,
         if (finished := claim_output(out, prepared.digest, existing)) is not None:
             return finished
         partitions, elements = _partition(prepared, out, run)
-        trail, samples = _trail(prepared, out, elements, run, gpus)
+        trail, samples = _trail(prepared, out, elements, run, gpus, other_machine)
         context = ShardContext(
             out=out, prefix=recipe.prefix, config_hash=prepared.digest, samples=samples, tables=recipe.tables
         )
@@ -129,7 +135,7 @@ def _partition(prepared: Prepared, out: Folder, run: Executor) -> tuple[list[Par
 
 
 def _trail(
-    prepared: Prepared, out: Folder, elements: ShardElements, run: Executor, gpus: int
+    prepared: Prepared, out: Folder, elements: ShardElements, run: Executor, gpus: int, other_machine: bool
 ) -> tuple[list[ShardStats], Samples]:
     """The shards of the model's trail and the samples chosen from it; or without a model none, and those built."""
     recipe, model = prepared.recipe, prepared.recipe.model
@@ -137,14 +143,16 @@ def _trail(
         assert recipe.build is not None
         has_photos = not isinstance(recipe.photos, NoPhotos)
         return [], BuiltSamples(elements=elements, build=recipe.build, options=recipe.options, has_photos=has_photos)
-    digest = prepared.base_digest
-    context = model.context(out, elements, digest)
+    digest, shards = prepared.base_digest, prepared.plan.shards
+    begun_on = machines_of(done_shards(out, model.prefix, shards, digest))
+    mixture = Mixture(begun_on)
+    context = model.context(out, elements, digest, [] if other_machine else begun_on)
     trail = run_shards(
         out,
         model.prefix,
-        prepared.plan.shards,
+        shards,
         digest,
-        lambda missing: run.pool(model.make(), context, missing, gpus=gpus),
+        lambda missing: map(mixture.watched, run.pool(model.make(), context, missing, gpus=gpus)),
         title=model.title,
     )
     model.say(trail)
@@ -180,6 +188,7 @@ def _manifest(
         rejects=[plan_rejects, *(one.rejects for one in partitions)],
         trail_prefix="" if recipe.model is None else recipe.model.prefix,
         trail=shard_entries(trail),
+        machines=machines_of(trail),
     )
 
 

@@ -19,6 +19,7 @@ from pipelines.labelling.models import model_errors
 from pipelines.labelling.narration import Line, Told, start, tell
 from pipelines.labelling.options import ModelOptions
 from pipelines.labelling.trail import TRAIL_PREFIX
+from pipelines.machine import DescribeMachine, Machine, check_machine
 from xdetr_data.accounting import Tally
 from xdetr_data.boxed import LooseBox
 from xdetr_data.grounded import (
@@ -53,7 +54,10 @@ READ_AHEAD_THREADS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundContext:
-    """What every shard of the run shares; ``load`` gives each process its grounder."""
+    """What every shard of the run shares; ``load`` gives each process its grounder, ``machine`` says what it runs on.
+
+    Where ``begun_on`` names kinds of machine, processes on others refuse to work.
+    """
 
     out: Folder
     elements: ShardElements
@@ -63,15 +67,20 @@ class GroundContext:
     flags: FlagPolicy
     class_names: dict[str, str]
     load: LoadGrounder
+    machine: DescribeMachine
+    begun_on: Sequence[Machine]
 
 
 def make_ground_worker(context: GroundContext) -> "GroundWorker":
     """Loads the checkpoint and, in its own process, the language pipeline: once for all shards of a process."""
     model = context.model
+    with model_errors(context.ckpt):
+        machine = context.machine(model.device)
+    check_machine(machine, context.begun_on, context.out.url)
     start(model.spacy_model)
     grounder = context.load(context.ckpt, device=model.device, precision=model.precision, batch_size=model.batch_size)
     tell(model.spacy_model, ())  # it can read now
-    return GroundWorker(context, grounder)
+    return GroundWorker(context, grounder, machine)
 
 
 @dataclass(slots=True)
@@ -90,9 +99,10 @@ class _Photo:
 class GroundWorker:
     """Grounds shards, one after the other."""
 
-    def __init__(self, context: GroundContext, grounder: Grounder) -> None:
+    def __init__(self, context: GroundContext, grounder: Grounder, machine: Machine) -> None:
         self._context = context
         self._grounder = grounder
+        self._machine = machine
 
     def __call__(self, shard: int) -> ShardStats:
         """Writes one shard's audit trail, its rejects, and its done-marker."""
@@ -113,6 +123,7 @@ class GroundWorker:
             seconds=seconds,
             photos_per_second=round(clock.photos / seconds, 2) if seconds else 0.0,
             waiting_share=round(clock.waiting_s / seconds, 4) if seconds else 0.0,
+            machine=self._machine,
         )
         write_stats(context.out, TRAIL_PREFIX, stats)
         return stats

@@ -11,6 +11,7 @@ from pipelines.labelling.ground_shard import GroundContext, GroundWorker, make_g
 from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.options import LabelOptions, ModelOptions
 from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
+from pipelines.machine import DescribeMachine, Machine, this_machine
 from xdetr_data.errors import ConfigError
 from xdetr_data.shards.writer import ShardStats
 from xdetr_data.sources.openimages import read_class_names
@@ -20,7 +21,10 @@ from xdetr_data.storage import Folder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundingStep:
-    """Grounds the noun phrases of narratives; ``load`` gives each process its grounder."""
+    """Grounds the noun phrases of narratives.
+
+    ``load`` gives each process its grounder, ``machine`` the kind of machine that it runs on.
+    """
 
     ckpt: str
     model: ModelOptions
@@ -28,6 +32,7 @@ class GroundingStep:
     flags: FlagPolicy
     class_descriptions: str | None
     load: LoadGrounder
+    machine: DescribeMachine = this_machine
     prefix: ClassVar[str] = TRAIL_PREFIX
     title: ClassVar[str] = "grounding"
     chosen_by: ClassVar[str] = "labels"
@@ -48,7 +53,9 @@ class GroundingStep:
         grounder = self.load(self.ckpt, device="cpu", precision=self.model.precision, batch_size=1)
         return {"language": nouns.fingerprint, "grounder": grounder.fingerprint()}
 
-    def context(self, out: Folder, elements: ShardElements, config_hash: str) -> GroundContext:
+    def context(
+        self, out: Folder, elements: ShardElements, config_hash: str, begun_on: Sequence[Machine]
+    ) -> GroundContext:
         """What every shard of the run shares."""
         return GroundContext(
             out=out,
@@ -59,6 +66,8 @@ class GroundingStep:
             flags=self.flags,
             class_names={} if self.class_descriptions is None else read_class_names(self.class_descriptions),
             load=self.load,
+            machine=self.machine,
+            begun_on=begun_on,
         )
 
     def make(self) -> Callable[[GroundContext], GroundWorker]:

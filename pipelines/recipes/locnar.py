@@ -5,9 +5,11 @@ from typing import Annotated
 import msgspec
 
 from pipelines.engine.recipe import Recipe
+from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.models import load_grounder
 from pipelines.labelling.options import LabelOptions, ModelOptions
-from pipelines.labelling.step import GroundingStep, LoadGrounder
+from pipelines.labelling.step import GroundingStep
+from pipelines.machine import DescribeMachine, this_machine
 from pipelines.recipe_options import BuildOptions, Exclude, Files, flag
 from xdetr_data.errors import ConfigError
 from xdetr_data.sources.exclusions import read_exclusions
@@ -53,7 +55,9 @@ class LocnarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         super().check()
 
 
-def recipe(options: LocnarOptions, *, load: LoadGrounder = load_grounder) -> Recipe:
+def recipe(
+    options: LocnarOptions, *, load: LoadGrounder = load_grounder, machine: DescribeMachine = this_machine
+) -> Recipe:
     """Ground the noun phrases of Localized Narratives in their photos with a checkpoint.
 
     OpenImages' boxes join as class-agnostic regions. All candidates are kept, so that `xdetr-data rethreshold` makes
@@ -86,6 +90,7 @@ def recipe(options: LocnarOptions, *, load: LoadGrounder = load_grounder) -> Rec
             flags=options.flags,
             class_descriptions=described,
             load=load,
+            machine=machine,
         ),
         nothing="the inputs hold no narrative",
         remedy="check --narratives, --images, --exclude and --limit",

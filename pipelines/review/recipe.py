@@ -84,6 +84,7 @@ def apply_decisions(dataset: Folder, review: str, out: Folder, *, workers: int, 
         rows=sum(one.rows for one in done),
         shards=shard_entries(done),
         rejects=[],
+        machines=parent.machines,
     )
     write_manifest(out, manifest)
     close_output(out)

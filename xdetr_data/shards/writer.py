@@ -26,7 +26,8 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 class ShardStats(msgspec.Struct, frozen=True, kw_only=True):
     """The done-marker of a shard. Only the times differ between two runs: ``seconds``, and where a model worked the
-    photos that it grounded in a second and the share of the time that it waited for photos."""
+    photos that it grounded in a second and the share of the time that it waited for photos. ``machine``: the kind of
+    machine that the model worked on."""
 
     shard: int
     rows: int
@@ -36,6 +37,7 @@ class ShardStats(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     photos_per_second: float | None = None
     waiting_share: float | None = None
+    machine: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

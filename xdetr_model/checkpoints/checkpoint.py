@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.models.deformable_detr.image_processing_pil_deformable_detr import DeformableDetrImageProcessorPil
 
+from xdetr_model.alignment import align
 from xdetr_model.errors import CheckpointError, one_line
 from xdetr_model.network.configuration import XDetrConfig
 from xdetr_model.network.model import XDetrModel
@@ -111,7 +112,7 @@ def check_safetensors(file: Path) -> None:
 
 
 def load_model(name: str | os.PathLike[str], loader: Loader, **kwargs: Any) -> XDetrModel:
-    """An X-DETR model in evaluation mode.
+    """An X-DETR model in evaluation mode, its weights aligned in memory (:mod:`xdetr_model.alignment`).
 
     Raises CheckpointError: no such directory or hub name, not an X-DETR checkpoint, damaged, a pickle, or weights
     that are missing, of another shape, or left over.
@@ -134,6 +135,7 @@ def load_model(name: str | os.PathLike[str], loader: Loader, **kwargs: Any) -> X
                 f"{directory}: {len(names)} weights are {word} (first: {names[0]}); config.json and model.safetensors "
                 "do not belong together"
             )
+    align(model)
     return (model, report) if wants_report else model  # type: ignore[return-value]
 
 

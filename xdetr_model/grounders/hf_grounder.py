@@ -9,6 +9,7 @@ import torch
 from PIL.Image import Image
 from transformers import AutoImageProcessor, AutoModelForZeroShotObjectDetection, AutoTokenizer, PreTrainedTokenizerBase
 
+from xdetr_model.alignment import align
 from xdetr_model.checkpoints.checkpoint import check_safe_weights, checkpoint_directory
 from xdetr_model.device import BatchRunner, Precision, dtype_of, pick_device
 from xdetr_model.errors import CheckpointError, one_line
@@ -47,7 +48,7 @@ class HfZeroShotGrounder:
         self._fingerprint = fingerprint(model, check_tokenizer(tokenizer), options)
         target, dtype = pick_device(device), dtype_of(precision)
         detector = Detector(
-            model=model.to(device=target, dtype=dtype).eval(),
+            model=align(model.to(device=target, dtype=dtype).eval()),
             tokenizer=tokenizer,
             device=target,
             dtype=dtype,

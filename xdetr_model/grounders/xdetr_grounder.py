@@ -13,6 +13,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from xdetr_model.alignment import align
 from xdetr_model.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from xdetr_model.device import BatchRunner, Precision, dtype_of, pick_device
 from xdetr_model.errors import ModelConfigError
@@ -77,7 +78,7 @@ class XDetrGrounder:
         self._fingerprint = fingerprint(model, tokenizer, options)
         self._device = pick_device(device)
         self._dtype = dtype_of(precision)
-        self._model = model.to(device=self._device, dtype=self._dtype).eval()
+        self._model = align(model.to(device=self._device, dtype=self._dtype).eval())
         self._photos = BatchRunner(batch_size)
         self._texts = BatchRunner(text_batch_size)
         self._cache: OrderedDict[PhraseQuery, EncodedPhrase] = OrderedDict()

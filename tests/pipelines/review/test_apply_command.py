@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from tests.pipelines.qa.shown import HASH, PREFIX, SEED, key_of, record, write_shown
 from tests.pipelines.tiny import Ended, files_of, manifest_of, records_of, reject_counts, rejects_of, run_cli
+from xdetr_data.manifest import write_manifest
 from xdetr_data.record import GroundedImage
 from xdetr_data.reviewing.decisions import Action, Decision, Reviewed, write_decisions
 from xdetr_data.schema import to_json
@@ -100,6 +101,13 @@ def test_only_the_sample_that_something_was_decided_about_changes(out: Path) -> 
     changed = [one for one, was in zip(records_of(new), records_of(out), strict=True) if one != was]
     assert [one.key for one in changed] == [key_of(number)]
     assert valid(new)
+
+
+def test_the_manifest_names_the_machines_that_labelled(out: Path) -> None:
+    machines = [{"cpu_capability": "AVX2", "torch": "2"}]
+    write_manifest(Folder(str(out)), replace(manifest_of(out), machines=machines))
+    assert review(out, [decide(0)]).code == 0
+    assert manifest_of(out.parent / "new").machines == machines
 
 
 def test_the_manifest_names_both_parents_and_the_account_balances(out: Path) -> None:
