@@ -6,7 +6,11 @@ import typer
 
 from pipelines import console, options
 
-app = typer.Typer(help="What reviewers decided in the App becomes a new version of the dataset.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False,
+    help="What reviewers decided in the App becomes a new version of the dataset.",
+    no_args_is_help=True,
+)
 
 
 @app.command("export")

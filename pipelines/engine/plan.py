@@ -20,7 +20,7 @@ from pipelines.execution import Executor
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import ConfigError
 from xdetr_data.record import Rejected
-from xdetr_data.shards.index import REJECTED, Codes, Index
+from xdetr_data.shards.index import Codes, Index
 from xdetr_data.shards.plan import assign_shards, shard_count
 from xdetr_data.sources.framing.files import ChunkRange, input_bytes
 from xdetr_data.sources.places import Containers, Roots
@@ -63,7 +63,9 @@ class Plan:
     @property
     def digest(self) -> str:
         """A hash of which photos (key, file name, size in bytes, other names) are in which shard."""
-        digest = hashlib.sha256(self.shard.tobytes() + self.index.keys.tobytes() + self.index.codes.tobytes())
+        is_built = self.index.codes >= 0
+        digest = hashlib.sha256(self.shard.tobytes())
+        digest.update(self.index.keys[is_built].tobytes() + self.index.codes[is_built].tobytes())
         for name in ("key", "file_name", "bytes"):
             digest.update(msgspec.json.encode(self.photos[name].to_pylist()))
         return digest.hexdigest()
@@ -152,10 +154,10 @@ def _list(_: None, container: PhotoSource) -> tuple[str, list[FoundPhoto]]:
 
 def _resolve(source: Source, one: Scan, index: Index) -> InputPlan:
     """Replaces positions among the input's own photos by rows of the photo table, or by codes."""
-    codes = np.append(index.find(one.names), np.int32(REJECTED)) if one.photo_of_row.size else one.photo_of_row
+    codes = index.find(one.names)
 
     def renumber(rows: Codes) -> Codes:
-        return np.where(rows >= 0, codes[rows], rows).astype(np.int32) if rows.size else rows
+        return np.where(rows >= 0, codes[np.maximum(rows, 0)], rows).astype(np.int32) if len(codes) else rows
 
     return InputPlan(
         source=source,

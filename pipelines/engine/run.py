@@ -88,7 +88,8 @@ def prepare(recipe: Recipe, run: Executor) -> Prepared:
     if recipe.lists is not None and not lists:
         console.warn("no --exclude list: photos of benchmark splits (RefCOCO, LVIS, Flickr30k) may be trained on")
     plan = make_plan(recipe, run)
-    _check_not_empty(recipe, plan)
+    task = "build from" if recipe.model is None else "label"
+    check_not_empty(plan, task, nothing=recipe.nothing, remedy=recipe.remedy)
     roles = [(source.role, source.path) for source in recipe.sources]
     inputs = identify_inputs([*roles, *(("exclude", one.path) for one in lists), *recipe.others], run)
     options = deciding(recipe.options)
@@ -104,7 +105,7 @@ def choice_digest(base_digest: str, chosen_by: Any) -> str:
     return hashlib.sha256(msgspec.json.encode([base_digest, chosen_by], order="deterministic")).hexdigest()
 
 
-def _check_not_empty(recipe: Recipe, plan: Plan) -> None:
+def check_not_empty(plan: Plan, task: str, *, nothing: str, remedy: str) -> None:
     """Raises InputError where the plan has no photo: how many were rejected why, or that there was nothing."""
     if plan.photos.num_rows:
         return
@@ -114,9 +115,8 @@ def _check_not_empty(recipe: Recipe, plan: Plan) -> None:
         for reasons in plan.tally.rejects(unit).values()
         for reason, count in reasons.items()
     ]
-    task = "build from" if recipe.model is None else "label"
-    why = f"rejected: {', '.join(rejected)}" if rejected else recipe.nothing
-    raise InputError(f"no photo is left to {task} ({why}); {recipe.remedy}")
+    why = f"rejected: {', '.join(rejected)}" if rejected else nothing
+    raise InputError(f"no photo is left to {task} ({why}); {remedy}")
 
 
 def _partition(prepared: Prepared, out: Folder, run: Executor) -> tuple[list[PartitionDone], ShardElements]:

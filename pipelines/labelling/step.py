@@ -7,7 +7,6 @@ from typing import ClassVar
 from pipelines import console
 from pipelines.engine.recipe import Samples
 from pipelines.engine.shards import ShardElements
-from pipelines.labelling.ground_shard import GroundContext, GroundWorker, make_ground_worker
 from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.options import LabelOptions, ModelOptions
 from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
@@ -53,10 +52,10 @@ class GroundingStep:
         grounder = self.load(self.ckpt, device="cpu", precision=self.model.precision, batch_size=1)
         return {"language": nouns.fingerprint, "grounder": grounder.fingerprint()}
 
-    def context(
-        self, out: Folder, elements: ShardElements, config_hash: str, begun_on: Sequence[Machine]
-    ) -> GroundContext:
+    def context(self, out: Folder, elements: ShardElements, config_hash: str, begun_on: Sequence[Machine]) -> object:
         """What every shard of the run shares."""
+        from pipelines.labelling.ground_shard import GroundContext
+
         return GroundContext(
             out=out,
             elements=elements,
@@ -70,8 +69,10 @@ class GroundingStep:
             begun_on=begun_on,
         )
 
-    def make(self) -> Callable[[GroundContext], GroundWorker]:
+    def make(self) -> Callable[..., Callable[[int], ShardStats]]:
         """What loads the models, once a process."""
+        from pipelines.labelling.ground_shard import make_ground_worker  # spaCy takes a second: not for --help
+
         return make_ground_worker
 
     def samples(self, out: Folder) -> Samples:

@@ -15,13 +15,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, DeformableDetrConfig, DeformableDetrForObjectDetection
 from transformers.models.deformable_detr.image_processing_pil_deformable_detr import DeformableDetrImageProcessorPil
-from xdetr_model.network.tokenizer import word_tokenizer
 
 from tests.model.test_hf_grounder import CIRCLE, FAMILIES, PHOTOS
 from tests.model.tiny import BACKBONE, TEXT, TWO_STAGE, detector_values, tiny_model
 from xdetr_model import HfZeroShotGrounder, XDetrGrounder, XDetrModel, from_deformable_detr
 from xdetr_model.alignment import ALIGNMENT_BYTES, align, is_aligned
 from xdetr_model.checkpoints.checkpoint import ModelCard, load_checkpoint, save_checkpoint
+from xdetr_model.network.tokenizer import word_tokenizer
 from xdetr_model.photos import PhotoTransform
 
 HEADERS = range(0, 64, 8)  # safetensors pads its header to 8 bytes: all the places that a file can put its data in

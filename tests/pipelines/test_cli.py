@@ -116,7 +116,7 @@ def test_an_interrupt_is_130_in_one_line_and_the_run_can_go_on(world: Path, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.mixed_star.recipe.build_shard", interrupted)
+        patch.setattr("pipelines.engine.run.build_shard", interrupted)
         ended = build(world)
     assert ended.code == 130
     assert ended.errors == ["error: interrupted; what is finished stays: go on with --resume"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.dataset import claim_output, open_output
+from pipelines.folder import claim_output, open_output
 from tests.pipelines.killing import kill_and_resume, random_moments
 from tests.pipelines.middling import write_middling
 from tests.pipelines.tiny import COCO, MDETR, Ended, World, files_of, manifest_of, run_cli, usual_args

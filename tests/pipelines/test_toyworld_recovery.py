@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.mixed_star.config import MixedStarConfig
-from pipelines.mixed_star.recipe import build_mixed_star
+from pipelines.engine.run import run_recipe
+from pipelines.recipes.mixed_star import MixedStarOptions, recipe
 from xdetr_data.boxes import iou_matrix_xyxy
 from xdetr_data.manifest import read_manifest
 from xdetr_data.record import GroundedImage
@@ -25,13 +25,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[PhotoTruth, Gr
     folder = tmp_path_factory.mktemp("recovery")
     world = folder / "world"
     write_toyworld(world, photos=200, seed=4)
-    config = MixedStarConfig(
+    options = MixedStarOptions(
         mdetr=tuple(str(world / name) for name in MDETR),
         coco_instances=(str(world / "coco/instances_train2014.json"),),
-        image_roots={source: str(world / "photos" / source) for source in ("coco", "vg", "flickr")},
+        image_root={source: str(world / "photos" / source) for source in ("coco", "vg", "flickr")},
     )
     shards = Folder(str(folder / "shards"))
-    build_mixed_star(config, shards, workers=0, existing="refuse")
+    run_recipe(recipe(options), shards, workers=0, existing="refuse")
     records = {record.key: record for stem in stems(read_manifest(shards)) for record in read_records(shards, stem)}
     truths = [truth for truth in read_truth(Path(world) / "truth/train.jsonl") if truth.key in records]
     assert len(truths) == len(records) > 100

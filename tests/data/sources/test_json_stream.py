@@ -13,14 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from xdetr_data.errors import InputError
-from xdetr_data.sources.framing.json_stream import (
-    ArrayChunk,
-    elements,
-    input_bytes,
-    is_compressed,
-    iter_array_chunks,
-    open_input,
-)
+from xdetr_data.sources.framing.files import ArrayChunk, input_bytes, is_compressed, open_input
+from xdetr_data.sources.framing.json_stream import elements, iter_array_chunks
 
 TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),

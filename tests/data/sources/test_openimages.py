@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xdetr_data.errors import InputError
+from xdetr_data.sources.framing.csv_rows import CsvRows
 from xdetr_data.sources.framing.files import ArrayChunk
 from xdetr_data.sources.openimages import (
     BOX_SCHEMA,
     COORDINATES,
     FLAGS,
-    BoxRows,
     parse_boxes,
     read_chunks,
     read_class_names,
@@ -28,7 +28,7 @@ CLICKS = [f"XClick{number}{axis}" for number in range(1, 5) for axis in "XY"]
 ROW = "001143f413f62634,xclick,/m/031n1,1,0.518762,0.669794,0.949375,0.999375,0,1,0,-1,0"
 
 
-def parse(*lines: str | bytes, columns: list[str] = COLUMNS, first_row: int = 1, end: bytes = b"\n") -> BoxRows:
+def parse(*lines: str | bytes, columns: list[str] = COLUMNS, first_row: int = 1, end: bytes = b"\n") -> CsvRows:
     data = b"".join((line if isinstance(line, bytes) else line.encode()) + end for line in lines)
     chunk = ArrayChunk(name="lines", offset=0, first_row=first_row, count=data.count(b"\n"), data=data)
     return parse_boxes(chunk, columns)

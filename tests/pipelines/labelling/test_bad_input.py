@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from pipelines.pseudo_label import recipe
-from tests.pipelines.pseudo_label.checkpoints import save_toy
-from tests.pipelines.pseudo_label.spoken import (
+from pipelines.engine import run
+from pipelines.recipes.locnar import recipe
+from tests.pipelines.labelling.checkpoints import save_toy
+from tests.pipelines.labelling.spoken import (
     FARM,
     FARM_CAPTION,
     LEFT,
     ROOM,
     World,
-    config_of,
     differing,
     files_of,
     jpeg,
@@ -29,6 +29,7 @@ from tests.pipelines.pseudo_label.spoken import (
     load_knowing,
     named_boxes,
     narrative,
+    options_of,
     row,
 )
 from tests.pipelines.tiny import Ended, Verbatim, manifest_of, records_of, reject_counts, rejects_of, run_cli
@@ -428,16 +429,19 @@ def test_another_checkpoint_is_another_configuration(command: Callable[..., Ende
 
 def test_a_photo_that_changes_between_the_steps_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     World().write(tmp_path)
-    real = recipe.run_shards
+    real = run.run_shards
 
     def swapped(*args: Any, **kwargs: Any) -> Any:
         (tmp_path / "photos" / f"{FARM}.jpg").write_bytes(jpeg((100, 200), seed=1))
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(recipe, "run_shards", swapped)
+    monkeypatch.setattr(run, "run_shards", swapped)
     with pytest.raises(Exception, match="changed while the run was going on"):
-        recipe.pseudo_label(
-            config_of(tmp_path), Folder(str(tmp_path / "out")), workers=0, gpus=0, existing="refuse", load=load_knowing
+        run.run_recipe(
+            recipe(options_of(tmp_path), load=load_knowing),
+            Folder(str(tmp_path / "out")),
+            workers=0,
+            existing="refuse",
         )
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.pseudo_label.spoken import World, differing, files_of, labelled
-from tests.pipelines.pseudo_label.test_paths import PATHS
+from tests.pipelines.labelling.spoken import World, differing, files_of, labelled
+from tests.pipelines.labelling.test_paths import PATHS
 from tests.pipelines.tiny import Ended, run_cli
 from tests.pipelines.tiny import World as MixedWorld
 from tests.pipelines.tiny import usual_args as mixed_args

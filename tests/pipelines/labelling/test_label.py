@@ -3,7 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from pipelines.pseudo_label.label import LabelRule, label_photo
+from pipelines.labelling.label import label_photo
+from pipelines.labelling.options import LabelOptions
 from xdetr_data.boxed import LooseBox
 from xdetr_data.grounded import (
     Candidate,
@@ -14,7 +15,6 @@ from xdetr_data.grounded import (
     grounded_to_arrow,
 )
 from xdetr_data.record import ImageRef
-from xdetr_data.stages.grounding.ground_phrases import SelectionRule
 
 DOG, DOG_AGAIN, CAT, SKY = (
     (0.0, 0.0, 40.0, 40.0),
@@ -40,7 +40,7 @@ def photo(*queries, boxes=()):
 
 
 def rule(*, merge_iou=0.75, dedupe_iou=0.7, **selection):
-    return LabelRule(selection=SelectionRule(**selection), merge_iou=merge_iou, dedupe_iou=dedupe_iou)
+    return LabelOptions(**selection, merge_iou=merge_iou, dedupe_iou=dedupe_iou)
 
 
 ANIMALS = GroundedQuery(

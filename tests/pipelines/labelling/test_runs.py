@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tests.pipelines.killing import Moment, kill_and_resume, random_moments
-from tests.pipelines.pseudo_label.checkpoints import save_dino, save_toy
-from tests.pipelines.pseudo_label.spoken import differing, files_of
+from tests.pipelines.labelling.checkpoints import save_dino, save_toy
+from tests.pipelines.labelling.spoken import differing, files_of
 from tests.pipelines.tiny import manifest_of, records_of, run_cli
 from xdetr_data.accounting import Tally
 from xdetr_data.manifest import Manifest

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from pipelines.pseudo_label.grounding import READ_AHEAD_BATCHES, Clock, Job, Phrase, ground
+from pipelines.labelling.grounding import READ_AHEAD_BATCHES, Clock, Job, Phrase, ground
 from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates, PhraseQuery
 
 BATCHES = 3 * READ_AHEAD_BATCHES

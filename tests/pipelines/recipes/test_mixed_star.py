@@ -29,7 +29,7 @@ from xdetr_data.record import GroundedImage
 from xdetr_data.schema import from_json
 from xdetr_data.spans import join_spans, span_text
 
-FIXTURES = Path(os.environ.get("XDETR_FIXTURES", Path(__file__).parents[3] / "shared" / "fixtures"))
+FIXTURES = Path(os.environ.get("XDETR_FIXTURES", Path(__file__).parents[4] / "shared" / "fixtures"))
 needs_fixtures = pytest.mark.skipif(not FIXTURES.exists(), reason="the real files are not here (XDETR_FIXTURES)")
 
 Told = dict[str, dict[str, list[tuple[float, ...]]]]

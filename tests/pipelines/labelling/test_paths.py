@@ -6,9 +6,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.pseudo_label.config import LabelOptions
-from pipelines.pseudo_label.recipe import pseudo_label
-from tests.pipelines.pseudo_label.spoken import (
+from pipelines.engine.run import run_recipe
+from pipelines.labelling.options import LabelOptions, ModelOptions
+from pipelines.recipes.locnar import recipe
+from tests.pipelines.labelling.spoken import (
     FAR_OFF,
     FARM,
     LEFT,
@@ -18,10 +19,10 @@ from tests.pipelines.pseudo_label.spoken import (
     RIGHT_AGAIN,
     ROOM,
     World,
-    config_of,
     labelled,
     load_knowing,
     named_boxes,
+    options_of,
 )
 from tests.pipelines.tiny import records_of, reject_counts, rejects_of
 from xdetr_data.record import GroundedImage
@@ -133,8 +134,8 @@ def test_a_label_carries_its_score_and_where_the_speaker_pointed(trace: str, is_
 
 def test_no_more_candidates_are_kept_than_wanted(tmp_path: Path) -> None:
     World().write(tmp_path)
-    config = config_of(tmp_path, LabelOptions(method="multi"), keep_candidates=2)
-    pseudo_label(config, Folder(str(tmp_path / "out")), workers=0, gpus=0, existing="refuse", load=load_knowing)
+    options = options_of(tmp_path, LabelOptions(method="multi"), model=ModelOptions(keep_candidates=2))
+    run_recipe(recipe(options, load=load_knowing), Folder(str(tmp_path / "out")), workers=0, existing="refuse")
     (trail,) = [pq.read_table(file) for file in (tmp_path / "out" / "grounded").glob("photos-*0.parquet")]
     kept = [
         len(phrase["candidates"]) for photo in trail["queries"].to_pylist() for q in photo for phrase in q["phrases"]

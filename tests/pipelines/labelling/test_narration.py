@@ -11,13 +11,13 @@ import msgspec
 import psutil
 import pytest
 
-from pipelines.pseudo_label import narration
-from pipelines.pseudo_label.narration import Line, NotTold, Told, tell
+from pipelines.labelling import narration
+from pipelines.labelling.narration import Line, NotTold, Told, tell
 from xdetr_data.errors import ConfigError, XdetrDataError
 
 ORPHAN = """
 import os, signal
-from pipelines.pseudo_label import narration
+from pipelines.labelling import narration
 
 narration.tell(None, ())
 print(narration._reader().process.pid, flush=True)
@@ -92,7 +92,7 @@ def test_it_ends_with_its_parent_and_says_nothing() -> None:
 
 def test_ctrl_c_leaves_it_alone_and_the_end_of_its_parent_ends_it() -> None:
     script = (
-        "import os, time; from pipelines.pseudo_label import narration; narration.start(None); "
+        "import os, time; from pipelines.labelling import narration; narration.start(None); "
         "print(os.getpid(), flush=True); [time.sleep(0.1) for _ in range(600)]"
     )
     parent = subprocess.Popen(

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipelines.pseudo_label.config import LabelOptions, PseudoLabelConfig
-from pipelines.pseudo_label.recipe import pseudo_label
+from pipelines.engine.run import run_recipe
+from pipelines.labelling.options import LabelOptions
+from pipelines.recipes.locnar import LocnarOptions, recipe
 from tests.pipelines import tiny
 from xdetr_data.boxes import Box
 from xdetr_data.manifest import Manifest
@@ -165,7 +166,7 @@ class World:
             (folder / "photos" / name).write_bytes(data)
 
 
-def config_of(folder: Path, labels: LabelOptions | None = None, **changes: Any) -> PseudoLabelConfig:
+def options_of(folder: Path, labels: LabelOptions | None = None, **changes: Any) -> LocnarOptions:
     """The options of a run on a world's files."""
     values: dict[str, Any] = {
         "ckpt": "none",
@@ -174,14 +175,13 @@ def config_of(folder: Path, labels: LabelOptions | None = None, **changes: Any) 
         "images": {"any": str(folder / "photos")},
         "labels": labels or LabelOptions(),
     }
-    return PseudoLabelConfig(**values | changes)
+    return LocnarOptions(**values | changes)
 
 
 def labelled(folder: Path, *, out: str = "out", workers: int = 0, **options: Any) -> Manifest:
     """Labels a world with what ``KnowingGrounder`` knows."""
-    config = config_of(folder, LabelOptions(**options))
-    target = Folder(str(folder / out))
-    return pseudo_label(config, target, workers=workers, gpus=0, existing="refuse", load=load_knowing)
+    made = recipe(options_of(folder, LabelOptions(**options)), load=load_knowing)
+    return run_recipe(made, Folder(str(folder / out)), workers=workers, existing="refuse")
 
 
 def named_boxes(record: GroundedImage) -> dict[str, list[Box]]:

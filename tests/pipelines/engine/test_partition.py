@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import pipelines.partitioning
-from pipelines.build import check_not_empty
+import pipelines.engine.partition
+from pipelines.engine.done import run_partitions
+from pipelines.engine.partition import PartitionContext, partition_tasks, run_partition
+from pipelines.engine.plan import Plan, make_plan
+from pipelines.engine.recipe import Recipe
+from pipelines.engine.run import check_not_empty
 from pipelines.execution import executor
-from pipelines.job import run_partitions
-from pipelines.pseudo_label.partition import (
-    BOX_SPILL_SCHEMA,
-    box_spills,
-    narrative_spills,
-    partition_context,
-    partition_tasks,
-    run_partition,
-)
-from pipelines.pseudo_label.plan import Plan, make_plan
+from pipelines.recipe_options import BuildOptions
 from xdetr_data.accounting import Tally, total
 from xdetr_data.errors import ConfigError, InputError
-from xdetr_data.shards.spill import read_spills
+from xdetr_data.shards.spill import PLACE_FIELDS, SPILL_SCHEMA, read_spills
 from xdetr_data.sources.exclusions import read_exclusion
+from xdetr_data.sources.localized_narratives import LocalizedNarratives
+from xdetr_data.sources.openimages import OpenImagesBoxes, read_header
+from xdetr_data.sources.places import Roots
+from xdetr_data.stages.exclude_images import ExclusionList
 from xdetr_data.storage import Folder
 
 HEADER = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
@@ -62,18 +62,25 @@ class World:
         (self.boxes if ".csv" in name else self.narratives).append(str(path))
         return str(path)
 
+    def recipe(
+        self, *, image_roots: dict[str, str] | None = None, lists: Sequence[ExclusionList] = (), **options: Any
+    ) -> Recipe:
+        boxes = [OpenImagesBoxes(path=path, columns=tuple(read_header(path))) for path in self.boxes]
+        roots = image_roots or {"any": str(self.folder / "photos")}
+        return Recipe(
+            name="test",
+            prefix="test",
+            options=BuildOptions(**{"shard_bytes": 20} | options),
+            sources=[*(LocalizedNarratives(path=path) for path in self.narratives), *boxes],
+            photos=Roots(folders=roots, option="--images", inputs="narratives", must_be_there=True),
+            lists=lists,
+            nothing="none",
+            remedy="look",
+        )
+
     def plan(self, **changes: Any) -> Plan:
-        options: dict[str, Any] = {
-            "narratives": self.narratives,
-            "boxes": self.boxes,
-            "image_roots": {"any": str(self.folder / "photos")},
-            "lists": [],
-            "seed": 0,
-            "limit": None,
-            "shard_bytes": 20,
-        }
         with executor(0) as run:
-            return make_plan(**options | changes, run=run)
+            return make_plan(self.recipe(**changes), run)
 
 
 @pytest.fixture
@@ -91,13 +98,16 @@ def world(tmp_path: Path) -> World:
 def spilled(plan: Plan, out: Folder, workers: int = 0) -> tuple[Tally, list[Any], list[Any], list[Any]]:
     """The account, (shard, photo, file, row, …) of all narratives and of all boxes, and the rejects."""
     tasks = partition_tasks(plan)
+    context = PartitionContext(out=out, config_hash="digest", inputs=plan.inputs, shard=plan.shard, index=plan.index)
     with executor(workers) as run:
-        done = run_partitions(out, tasks, "digest", run, run_partition, partition_context(plan, out, "digest"))
+        done = run_partitions(out, tasks, "digest", run, run_partition, context)
+    is_box = [isinstance(one.source, OpenImagesBoxes) for one in plan.inputs]
     narratives, boxes = [], []
     for shard in range(plan.shards):
-        table = read_spills(out, narrative_spills(plan, tasks), shard)
+        table = read_spills(out, [task.spill for task in tasks if not is_box[task.file]], shard, SPILL_SCHEMA)
         narratives += [(shard, *one.values()) for one in table.to_pylist()]
-        table = read_spills(out, box_spills(plan, tasks), shard, BOX_SPILL_SCHEMA)
+        schema = pa.schema([*PLACE_FIELDS, *OpenImagesBoxes.schema])
+        table = read_spills(out, [task.spill for task in tasks if is_box[task.file]], shard, schema)
         boxes += [(shard, *one.values()) for one in table.to_pylist()]
     rejects = [one for task in tasks for one in pq.read_table(out.path(task.rejects)).to_pylist()]
     return total([plan.tally, *(Tally.from_builtins(one.accounting) for one in done)]), narratives, boxes, rejects
@@ -112,14 +122,15 @@ def test_everything_is_in_its_photos_shard_or_accounted_for(world, tmp_path):
     for shard, photo, *_ in [*narratives, *boxes]:
         assert plan.shard[photo] == shard
     files = plan.photos["file_name"].to_pylist()
-    told = {(files[photo], plan.labels[file], line): json.loads(data) for _, photo, file, _, line, data in narratives}
+    labels = [one.source.label for one in plan.inputs]
+    told = {(files[photo], labels[file], line): json.loads(data) for _, photo, file, _, line, data in narratives}
     assert {where: one["caption"] for where, one in told.items()} == {
         (f"{IDS[0]}.jpg", "n-0", 0): f"about {IDS[0]}",
         (f"{IDS[0]}.jpg", "n-0", 4): "again",
         (f"{IDS[1]}.jpg", "n-0", 1): f"about {IDS[1]}",
         (f"{IDS[2]}.jpg", "n-1", 0): f"about {IDS[2]}",
     }
-    found = {(files[photo], plan.labels[file], line, x_min) for _, photo, file, _, line, _, _, x_min, *_ in boxes}
+    found = {(files[photo], labels[file], line, x_min) for _, photo, file, _, line, _, _, x_min, *_ in boxes}
     assert found == {
         (f"{IDS[0]}.jpg", "boxes", 1, 0.1),
         (f"{IDS[1]}.jpg", "boxes", 2, 0.1),
@@ -159,7 +170,7 @@ def test_many_tasks_and_many_processes_spill_the_same(world, tmp_path, monkeypat
     monkeypatch.setattr("xdetr_data.sources.openimages.read_chunks.__kwdefaults__", {"chunk_bytes": 70})
     plan = world.plan()
     few = spilled(plan, Folder(str(tmp_path / "few")))
-    monkeypatch.setattr(pipelines.partitioning, "TASK_BYTES", 1)
+    monkeypatch.setattr(pipelines.engine.partition, "TASK_BYTES", 1)
     assert len(partition_tasks(plan)) > 10
     many = spilled(plan, Folder(str(tmp_path / "many")), workers=2)
     assert few[1:3] == many[1:3]
@@ -249,7 +260,7 @@ def test_a_plan_without_photos_says_why(tmp_path):
     world.add("n.jsonl", narrative(IDS[0]))
     plan = world.plan()
     with pytest.raises(InputError, match=r"no photo is left to label .*1 photos missing-photo"):
-        check_not_empty(plan.photos.num_rows, plan.tally, task="label", nothing="none", remedy="look")
+        check_not_empty(plan, "label", nothing="none", remedy="look")
 
 
 def test_a_large_random_file_is_split_as_one_loop_would(tmp_path):

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from pipelines.pseudo_label.recipe import pseudo_label
 
+from pipelines.engine.run import run_recipe
 from pipelines.machine import LIBRARIES, Machine, this_machine
-from tests.pipelines.pseudo_label.checkpoints import save_toy
-from tests.pipelines.pseudo_label.spoken import World, config_of, differing, files_of, load_knowing
+from pipelines.recipes.locnar import recipe
+from tests.pipelines.labelling.checkpoints import save_toy
+from tests.pipelines.labelling.spoken import World, differing, files_of, load_knowing, options_of
 from tests.pipelines.tiny import Ended, manifest_of, run_cli
 from tests.pipelines.tiny import World as MixedWorld
 from tests.pipelines.tiny import usual_args as mixed_args
@@ -44,9 +45,9 @@ def world(tmp_path: Path) -> Path:
 
 def label(world: Path, *, out: str = "out", workers: int = 0, existing: Any = "refuse", **how: Any) -> Manifest:
     """A run of several shards."""
-    config = config_of(world, shard_bytes=2000)
-    target = Folder(str(world / out))
-    return pseudo_label(config, target, workers=workers, gpus=0, existing=existing, load=load_knowing, **how)
+    machine = {"machine": how.pop("machine")} if "machine" in how else {}
+    made = recipe(options_of(world, shard_bytes=2000), load=load_knowing, **machine)
+    return run_recipe(made, Folder(str(world / out)), workers=workers, existing=existing, **how)
 
 
 def interrupt(out: Path, lost: str = "grounded/*-000001.stats.json") -> None:
