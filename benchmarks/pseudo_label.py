@@ -153,7 +153,7 @@ class Recorder:
 def save_toy_checkpoint(folder: Path) -> None:
     """The toy preset with random weights."""
     from xdetr_model import XDetrModel, preset, save_checkpoint
-    from xdetr_model.checkpoints.checkpoint import ModelCard
+    from xdetr_model.checkpoints.directory import ModelCard
 
     toy = preset("xdetr-toy")
     assert toy.tokenizer is not None

@@ -11,13 +11,15 @@ from transformers.models.deformable_detr.image_processing_pil_deformable_detr im
 from pipelines.train.runfile import FromCheckpoint, FromPublished, FromScratch, ModelPart, RunFile
 from pipelines.train.say import say
 from xdetr_data.errors import ConfigError
-from xdetr_model.checkpoints.checkpoint import check_safe_weights, checkpoint_directory, load_checkpoint, load_config
-from xdetr_model.checkpoints.weights import WeightReport, load_by_name, load_detector, load_text_encoder, read_weights
+from xdetr_model.checkpoints.directory import load_checkpoint
+from xdetr_model.checkpoints.published import WeightReport, load_by_name, load_detector, load_text_encoder, read_weights
 from xdetr_model.errors import CheckpointError, XdetrModelError, one_line
 from xdetr_model.network.configuration import XDetrConfig
+from xdetr_model.network.loading import load_config
 from xdetr_model.network.model import XDetrModel
 from xdetr_model.network.presets import PRESET_NAMES, Preset, preset
 from xdetr_model.network.text_tower import check_tokenizer
+from xdetr_model.weight_files import check_safe_weights, checkpoint_directory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

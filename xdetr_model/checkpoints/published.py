@@ -16,10 +16,10 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoModel, DeformableDetrConfig, PreTrainedConfig
 
-from xdetr_model.checkpoints.checkpoint import check_safe_weights, checkpoint_directory
 from xdetr_model.errors import CheckpointError, one_line
 from xdetr_model.network.configuration import RESNET50_BACKBONE, XDetrConfig
 from xdetr_model.network.model import XDetrModel
+from xdetr_model.weight_files import check_safe_weights, checkpoint_directory
 
 TIMM_RESNETS: dict[str, dict[str, Any]] = {
     "resnet18": {"depths": [2, 2, 2, 2], "layer_type": "basic", "hidden_sizes": [64, 128, 256, 512]},
