@@ -46,6 +46,13 @@ def _download(name: str) -> Path:
         ) from error
 
 
+def weights_directory(name: str | os.PathLike[str]) -> Path:
+    """The directory of a checkpoint that is safe and whole, downloading it if need be. Raises CheckpointError."""
+    directory = checkpoint_directory(name)
+    check_safe_weights(directory)
+    return directory
+
+
 def check_safe_weights(directory: Path) -> None:
     """Raises CheckpointError unless the directory holds undamaged safetensors weights and a config.json."""
     if not (directory / "config.json").is_file():

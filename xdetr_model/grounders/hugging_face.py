@@ -16,7 +16,7 @@ from xdetr_model.grounders.protocol import Candidates, PhraseQuery, check_call
 from xdetr_model.grounders.zero_shot import ADAPTERS, Adapter, Detector, Pass, Pooling
 from xdetr_model.network.text_tower import check_tokenizer
 from xdetr_model.photos import PreparedPhoto, to_rgb
-from xdetr_model.weight_files import check_safe_weights, checkpoint_directory
+from xdetr_model.weight_files import weights_directory
 
 
 class HfZeroShotGrounder:
@@ -69,8 +69,7 @@ class HfZeroShotGrounder:
         context: bool = True,
     ) -> "HfZeroShotGrounder":
         """From a directory or hub name. Raises CheckpointError."""
-        directory = checkpoint_directory(name)
-        check_safe_weights(directory)
+        directory = weights_directory(name)
         try:
             model, report = AutoModelForZeroShotObjectDetection.from_pretrained(
                 directory, use_safetensors=True, local_files_only=True, output_loading_info=True

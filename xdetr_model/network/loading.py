@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 
 from xdetr_model.errors import CheckpointError, one_line
 from xdetr_model.network.configuration import XDetrConfig
-from xdetr_model.weight_files import check_safe_weights, checkpoint_directory
+from xdetr_model.weight_files import weights_directory
 
 
 class Loader(Protocol):
@@ -24,8 +24,7 @@ def load_model(name: str | os.PathLike[str], loader: Loader, **kwargs: Any) -> A
     Raises CheckpointError: no such directory or hub name, not an X-DETR checkpoint, damaged, a pickle, or weights
     that are missing, of another shape, or left over.
     """
-    directory = checkpoint_directory(name)
-    check_safe_weights(directory)
+    directory = weights_directory(name)
     config = kwargs.pop("config", None) or load_config(directory)
     wants_report = kwargs.pop("output_loading_info", False)
     try:
