@@ -26,7 +26,9 @@ import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
-from pipelines.train.batches import SourceConfig, StepLoader, TrainBatches, make_slots
+from pipelines.train.loading.batches import SourceConfig, TrainBatches
+from pipelines.train.loading.handover import make_slots
+from pipelines.train.loading.step_loader import StepLoader
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.order import Schedule, Stream
 from xdetr_data.loading.shard_set import ShardSet, open_shards

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
-from xdetr_model.grounders.grounder import PhraseQuery
-from xdetr_model.grounders.xdetr_grounder import XDetrGrounder, score
+from xdetr_model.grounders.protocol import PhraseQuery
+from xdetr_model.grounders.xdetr import XDetrGrounder, score
 from xdetr_model.network.model import XDetrModel
 from xdetr_model.network.presets import PRESET_NAMES, preset
 from xdetr_model.network.tokenizer import bundled_words, word_tokenizer

@@ -19,9 +19,9 @@ from PIL import Image
 from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection
 from transformers.models.grounding_dino.image_processing_pil_grounding_dino import GroundingDinoImageProcessorPil
 
-from xdetr_model.grounders.grounder import PhraseQuery
-from xdetr_model.grounders.hf_grounder import HfZeroShotGrounder
-from xdetr_model.grounders.xdetr_grounder import XDetrGrounder
+from xdetr_model.grounders.hugging_face import HfZeroShotGrounder
+from xdetr_model.grounders.protocol import PhraseQuery
+from xdetr_model.grounders.xdetr import XDetrGrounder
 from xdetr_model.network.model import XDetrModel
 from xdetr_model.network.presets import preset
 from xdetr_model.network.tokenizer import bundled_words, word_tokenizer

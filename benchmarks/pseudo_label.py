@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from benchmarks.noisy_grounder import GOOD, WEAK, Noise, NoisyGrounder, TruePhoto, derived_truth, toy_truth
 from pipelines.pseudo_label import recipe
 from pipelines.pseudo_label.config import LabelOptions, PseudoLabelConfig
 from pipelines.pseudo_label.label import label_photo
 from pipelines.pseudo_label.label_shard import read_grounded
 from pipelines.pseudo_label.models import load_grounder
 from pipelines.pseudo_label.rethreshold import rethreshold
+
+from benchmarks.noisy_grounder import GOOD, WEAK, Noise, NoisyGrounder, TruePhoto, derived_truth, toy_truth
 from xdetr_data.grounded import GroundedPhoto
 from xdetr_data.shards.writer import read_stats
 from xdetr_data.storage import Folder
@@ -153,7 +153,7 @@ class Recorder:
 def save_toy_checkpoint(folder: Path) -> None:
     """The toy preset with random weights."""
     from xdetr_model import XDetrModel, preset, save_checkpoint
-    from xdetr_model.checkpoints.checkpoint import ModelCard
+    from xdetr_model.checkpoints.directory import ModelCard
 
     toy = preset("xdetr-toy")
     assert toy.tokenizer is not None

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from pipelines.train.labelled import toy_photos
-from xdetr_model.checkpoints.checkpoint import load_checkpoint
+from xdetr_model.checkpoints.directory import load_checkpoint
 from xdetr_model.evaluate.driver import Evaluation, evaluate
 from xdetr_model.photos import PhotoTransform
 

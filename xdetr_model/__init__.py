@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from xdetr_model.checkpoints.checkpoint import Checkpoint, ModelCard, load_checkpoint, save_checkpoint
-    from xdetr_model.checkpoints.weights import WeightReport, from_deformable_detr
-    from xdetr_model.grounders.grounder import Candidates, Grounder, PhraseQuery
-    from xdetr_model.grounders.hf_grounder import HfZeroShotGrounder
-    from xdetr_model.grounders.xdetr_grounder import XDetrGrounder
+    from xdetr_model.checkpoints.directory import Checkpoint, ModelCard, load_checkpoint, save_checkpoint
+    from xdetr_model.checkpoints.published import WeightReport, from_deformable_detr
+    from xdetr_model.grounders.hugging_face import HfZeroShotGrounder
+    from xdetr_model.grounders.protocol import Candidates, Grounder, PhraseQuery
+    from xdetr_model.grounders.xdetr import XDetrGrounder
     from xdetr_model.losses.criterion import Criterion, Losses
     from xdetr_model.losses.targets import PhotoTarget, PhraseTarget, QueryTarget, Targets, collate_targets
     from xdetr_model.network.configuration import XDetrConfig
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from xdetr_model.network.presets import PRESET_NAMES, Preset, preset
 
 _HOMES = {
-    "checkpoint": ("Checkpoint", "ModelCard", "load_checkpoint", "save_checkpoint"),
-    "configuration": ("XDetrConfig",),
-    "grounder": ("Candidates", "Grounder", "PhraseQuery"),
-    "hf_grounder": ("HfZeroShotGrounder",),
-    "losses": ("Criterion", "Losses"),
-    "model": ("ImageEncoding", "TextEncoding", "XDetrModel", "XDetrOutput"),
-    "presets": ("PRESET_NAMES", "Preset", "preset"),
-    "targets": ("PhotoTarget", "PhraseTarget", "QueryTarget", "Targets", "collate_targets"),
-    "weights": ("WeightReport", "from_deformable_detr"),
-    "xdetr_grounder": ("XDetrGrounder",),
+    "checkpoints.directory": ("Checkpoint", "ModelCard", "load_checkpoint", "save_checkpoint"),
+    "checkpoints.published": ("WeightReport", "from_deformable_detr"),
+    "grounders.hugging_face": ("HfZeroShotGrounder",),
+    "grounders.protocol": ("Candidates", "Grounder", "PhraseQuery"),
+    "grounders.xdetr": ("XDetrGrounder",),
+    "losses.criterion": ("Criterion", "Losses"),
+    "losses.targets": ("PhotoTarget", "PhraseTarget", "QueryTarget", "Targets", "collate_targets"),
+    "network.configuration": ("XDetrConfig",),
+    "network.model": ("ImageEncoding", "TextEncoding", "XDetrModel", "XDetrOutput"),
+    "network.presets": ("PRESET_NAMES", "Preset", "preset"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,6 +1,6 @@
 """Photos through a grounder: read ahead and asked about in threads, grounded in batches, given back in order.
 
-The model is a value that is passed in (``xdetr_model.grounders.grounder.Grounder`` or anything that behaves like it).
+The model is a value that is passed in (``xdetr_model.grounders.protocol.Grounder`` or anything that behaves like it).
 """
 
 import io
@@ -25,7 +25,7 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class Grounder(Protocol):
-    """The part of ``xdetr_model.grounders.grounder.Grounder`` that labelling needs."""
+    """The part of ``xdetr_model.grounders.protocol.Grounder`` that labelling needs."""
 
     def prepare(self, photo: Image.Image) -> Any:
         """What needs no device; safe in threads."""

@@ -27,10 +27,10 @@ def load_grounder(name: str, *, device: str, precision: Precision, batch_size: i
     import torch
     from transformers.utils import logging
 
-    from xdetr_model.checkpoints.checkpoint import checkpoint_directory
-    from xdetr_model.grounders.hf_grounder import HfZeroShotGrounder
-    from xdetr_model.grounders.xdetr_grounder import XDetrGrounder
+    from xdetr_model.grounders.hugging_face import HfZeroShotGrounder
+    from xdetr_model.grounders.xdetr import XDetrGrounder
     from xdetr_model.network.configuration import XDetrConfig
+    from xdetr_model.weight_files import checkpoint_directory
 
     torch.set_num_threads(MODEL_THREADS)
     logging.disable_progress_bar()

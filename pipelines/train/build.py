@@ -1,6 +1,5 @@
 """The model that a run file describes, with its tokenizer and what turns photos into its input."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -10,14 +9,17 @@ from transformers.models.deformable_detr.image_processing_pil_deformable_detr im
 
 from pipelines.train.runfile import FromCheckpoint, FromPublished, FromScratch, ModelPart, RunFile
 from pipelines.train.say import say
+from pipelines.train.typed import nearest
 from xdetr_data.errors import ConfigError
-from xdetr_model.checkpoints.checkpoint import check_safe_weights, checkpoint_directory, load_checkpoint, load_config
-from xdetr_model.checkpoints.weights import WeightReport, load_by_name, load_detector, load_text_encoder, read_weights
+from xdetr_model.checkpoints.directory import load_checkpoint
+from xdetr_model.checkpoints.published import WeightReport, load_backbone, load_detector, load_text_encoder
 from xdetr_model.errors import CheckpointError, XdetrModelError, one_line
 from xdetr_model.network.configuration import XDetrConfig
+from xdetr_model.network.loading import load_config
 from xdetr_model.network.model import XDetrModel
 from xdetr_model.network.presets import PRESET_NAMES, Preset, preset
 from xdetr_model.network.text_tower import check_tokenizer
+from xdetr_model.weight_files import checkpoint_directory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +99,7 @@ def changed_config(config: XDetrConfig, values: Mapping[str, Any]) -> XDetrConfi
     own = {field.name for field in fields(XDetrConfig)}
     for key in values:
         if key not in own:
-            near = difflib.get_close_matches(key, own, n=1, cutoff=0.0)
-            raise ConfigError(f"model.config.{key} is unknown (nearest valid key: {near[0]})")
+            raise ConfigError(f"model.config.{key} is unknown{nearest(key, own)}")
     try:
         changed: XDetrConfig = XDetrConfig.from_dict(_merged(config.to_dict(), values))
     except XdetrModelError:
@@ -128,18 +129,10 @@ def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
 
 def _load_published(model: XDetrModel, start: FromPublished) -> None:
     if start.backbone is not None:
-        weights = _safe_weights(start.backbone)
-        named = {f"model.backbone.model.{name.removeprefix('resnet.')}": value for name, value in weights.items()}
-        _tell(start.backbone, load_by_name(model, named))
+        _tell(start.backbone, load_backbone(model, start.backbone))
     if start.detector is not None:
         _tell(start.detector, load_detector(model, start.detector))
     _tell(start.text_encoder, load_text_encoder(model, start.text_encoder))
-
-
-def _safe_weights(name: str) -> dict[str, Any]:
-    directory = checkpoint_directory(name)
-    check_safe_weights(directory)
-    return read_weights(directory)
 
 
 def _tell(name: str, report: WeightReport) -> None:

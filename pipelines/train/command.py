@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from pipelines.train.say import fail
+from pipelines.train.say import fail, in_one_line
 from pipelines.train.stopping import INTERRUPTED
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -97,7 +97,7 @@ def _run(arguments: argparse.Namespace) -> int:
     except (XdetrDataError, XdetrModelError, OSError, MemoryError) as error:
         if arguments.debug:
             traceback.print_exc()
-        fail(" ".join(str(error).split()) or type(error).__name__)
+        fail(in_one_line(error))
         return FAILED
     except RuntimeError as error:
         from pipelines.train.failures import explain

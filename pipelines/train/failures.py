@@ -2,10 +2,12 @@
 
 import torch
 
+from pipelines.train.say import in_one_line
+
 
 def explain(error: RuntimeError) -> str | None:
     """The line for a user, None for an error that is the code's fault."""
-    told = " ".join(str(error).split())[:160]
+    told = in_one_line(error)[:160]
     if isinstance(error, torch.OutOfMemoryError):
         return (
             f"the GPU's memory is full ({told}); begin another run with lower batch.full, batch.pseudo or batch.weak "

@@ -14,9 +14,9 @@ from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.manifest import read_manifest
 from xdetr_data.storage import Folder
 from xdetr_model.device import pick_device
+from xdetr_model.train.batch import SOURCE_NAMES
 
 CAPTIONS_RECIPE = "build captions"  # as its manifest says
-SOURCES = ("full", "pseudo", "weak")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Job:
     @property
     def training(self) -> dict[str, Dataset]:
         """The sources that are trained on."""
-        return {name: self.sources[name] for name in SOURCES if name in self.sources}
+        return {name: self.sources[name] for name in SOURCE_NAMES if name in self.sources}
 
 
 def new_job(run_file: str, changes: Sequence[str], sources: Mapping[str, str], out: str | None, *, device: str) -> Job:
@@ -89,7 +89,7 @@ def _check_evaluation(sources: Collection[str]) -> None:
 
 
 def _check_sources(run: RunFile, sources: Mapping[str, str]) -> None:
-    for name in SOURCES:
+    for name in SOURCE_NAMES:
         wanted = getattr(run.batch, name)
         if wanted and name not in sources:
             raise ConfigError(

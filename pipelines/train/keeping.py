@@ -8,7 +8,7 @@ from pipelines.train.build import Built
 from pipelines.train.folder import with_temporary
 from pipelines.train.job import Job
 from pipelines.train.recipe import Length
-from xdetr_model.checkpoints.checkpoint import ModelCard, save_checkpoint
+from xdetr_model.checkpoints.directory import ModelCard, save_checkpoint
 
 
 def keep_model(path: Path, built: Built, job: Job, step: int, length: Length, figures: dict[str, float]) -> None:

@@ -18,7 +18,7 @@ from xdetr_data.storage import Folder
 from xdetr_data.toyworld.truth import PhotoTruth, TextTruth, read_truth
 from xdetr_model.evaluate.boxes import TrueBoxes
 from xdetr_model.evaluate.driver import LabelledPhoto, PhraseToFind
-from xdetr_model.grounders.grounder import PhraseQuery
+from xdetr_model.grounders.protocol import PhraseQuery
 
 
 def dataset_photos(path: str, limit: int | None) -> Iterator[LabelledPhoto]:

@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 from typing import cast
 
-import msgspec
 import torch
 
-from pipelines.train.batches import slot_bytes, slot_count
 from pipelines.train.build import shape
 from pipelines.train.job import Job
+from pipelines.train.loading.handover import slot_bytes, slot_count
 from pipelines.train.processes import Group
-from pipelines.train.recipe import Length, group_plans, length_of, make_batches, photos_per_step
+from pipelines.train.recipe import Length, data_config, group_plans, length_of, make_batches, photos_per_step
 from pipelines.train.runfile import RunFile
 from pipelines.train.say import say
-from xdetr_data.loading.config import DataConfig
 from xdetr_model.device import pick_device
 from xdetr_model.network.model import XDetrModel
 from xdetr_model.network.tokenizer import word_tokenizer
@@ -82,8 +80,7 @@ def _schedule_lines(length: Length, plans: dict[str, GroupPlan]) -> list[str]:
 
 def _memory_lines(run: RunFile, memory: Memory) -> list[str]:
     total = memory.weights + memory.activations
-    data = DataConfig(**msgspec.structs.asdict(run.data))
-    shared = slot_count(run.data.workers) * slot_bytes(data, run.batch.full + run.batch.pseudo + run.batch.weak)
+    shared = slot_count(run.data.workers) * slot_bytes(data_config(run), run.batch.photos)
     return [
         f"  memory of a process: about {total / GIB:.1f} GiB (weights, gradients, optimiser and average "
         f"{memory.weights / GIB:.2f}, activations about {memory.activations / GIB:.1f} at the largest size)",
@@ -100,10 +97,9 @@ def memory_estimate(run: RunFile, model: XDetrModel) -> Memory:
     weights = sum(p.numel() for p in model.parameters()) * BYTES_OF_WEIGHT + trained * BYTES_OF_TRAINED
     width = 2 if run.compute.precision == "bfloat16" else 4
     pixels = max(run.data.shortest_px) * min(run.data.longest_px, max(run.data.shortest_px) * 4 // 3)
-    photos = run.batch.full + run.batch.pseudo + run.batch.weak
     side = min(TRIAL_PX, max(run.data.shortest_px))
     kept = _kept_bytes(model, side) * width // 4
-    return Memory(weights=weights, activations=kept * photos * pixels // (side * side))
+    return Memory(weights=weights, activations=kept * run.batch.photos * pixels // (side * side))
 
 
 def _kept_bytes(model: XDetrModel, side: int) -> int:

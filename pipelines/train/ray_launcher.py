@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.train import folder
 from pipelines.train.job import Job
 from pipelines.train.processes import PATIENCE
-from pipelines.train.say import say
+from pipelines.train.say import in_one_line, say
 from xdetr_data.errors import ConfigError, XdetrDataError
 from xdetr_model.errors import XdetrModelError
 
@@ -89,5 +89,5 @@ def train_in_worker(config: dict[str, Any]) -> None:
     try:
         train(job, group)
     except (XdetrDataError, XdetrModelError) as error:
-        folder.write_whole(Path(job.out / FAILURE), " ".join(str(error).split()).encode())
+        folder.write_whole(Path(job.out / FAILURE), in_one_line(error).encode())
         raise

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import msgspec
 from transformers import PreTrainedTokenizerBase
 
-from pipelines.train.batches import SourceConfig, TrainBatches
 from pipelines.train.folder import Dataset
+from pipelines.train.loading.batches import SourceConfig, TrainBatches
 from pipelines.train.processes import Group
 from pipelines.train.runfile import CoolDownPart, LinearPart, RatePart, RunFile, StepDropPart
 from xdetr_data.errors import ConfigError
@@ -41,8 +41,13 @@ def make_batches(
         for name in SOURCE_NAMES
         if name in sources and getattr(run.batch, name)
     }
-    data = DataConfig(seed=run.seed, **msgspec.structs.asdict(run.data))
+    data = data_config(run)
     return TrainBatches(wanted, data, tokenizer, max_text_tokens, group.rank, group.size, device=group.device)
+
+
+def data_config(run: RunFile) -> DataConfig:
+    """What photos go through; the run's seed is also that of their order."""
+    return DataConfig(seed=run.seed, **msgspec.structs.asdict(run.data))
 
 
 def length_of(run: RunFile, micro_steps_per_epoch: int) -> Length:

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from pipelines.train import folder
-from pipelines.train.batches import TrainBatches
 from pipelines.train.build import Built, build
 from pipelines.train.job import Job
 from pipelines.train.keeping import keep_model
 from pipelines.train.labelled import dataset_photos
+from pipelines.train.loading.batches import TrainBatches
 from pipelines.train.metrics import Metrics, find_line
 from pipelines.train.processes import Group
 from pipelines.train.recipe import Length, length_of, make_batches, make_step

@@ -4,19 +4,28 @@ Every key must be there and none may be unknown, so that a file says all of what
 trains with a default. The resolved file, with what ``--set`` and ``--seed`` changed, is written to the run folder.
 """
 
-import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
+from pipelines.train.strict_yaml import load_yaml
+from pipelines.train.typed import nearest, typed
 from xdetr_data.errors import ConfigError
+from xdetr_data.loading.config import Unit
 
-Unit = Literal["photo", "paragraph"]
 Precision = Literal["float32", "bfloat16"]
-MOST_LEVELS = 16  # of mappings and lists within one another
+
+Count = Annotated[int, Meta(ge=0, description="at least 0")]
+AtLeastOne = Annotated[int, Meta(ge=1, description="at least 1")]
+Pixels = Annotated[int, Meta(ge=32, description="at least 32")]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1, description="below 2**63 and not negative")]
+NotNegative = Annotated[float, Meta(ge=0, description="at least 0")]
+Share = Annotated[float, Meta(ge=0, le=1, description="between 0 and 1")]
+Decay = Annotated[float, Meta(ge=0, lt=1, description="at least 0 and below 1")]
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,9 +66,14 @@ class ModelPart(Strict):
 class BatchPart(Strict):
     """Photos of each source in a process's step; 0 leaves the source out."""
 
-    full: int
-    pseudo: int
-    weak: int
+    full: Count
+    pseudo: Count
+    weak: Count
+
+    @property
+    def photos(self) -> int:
+        """Of all sources."""
+        return self.full + self.pseudo + self.weak
 
 
 class DataPart(Strict):
@@ -71,24 +85,24 @@ class DataPart(Strict):
     """
 
     shortest_px: tuple[int, ...]
-    longest_px: int
-    crop: float
-    flip: float
-    jitter: float
+    longest_px: Pixels
+    crop: Share
+    flip: Share
+    jitter: Share
     unit: Unit
-    queries_per_photo: int
-    buffer: int
-    workers: int
-    max_unreadable: int
+    queries_per_photo: AtLeastOne
+    buffer: AtLeastOne
+    workers: Count
+    max_unreadable: AtLeastOne
 
 
 class RatesPart(Strict):
     """Learning rates by group; ``deformable_projections`` are reference points and sampling offsets."""
 
-    backbone: float
-    text_encoder: float
-    deformable_projections: float
-    rest: float
+    backbone: NotNegative
+    text_encoder: NotNegative
+    deformable_projections: NotNegative
+    rest: NotNegative
 
 
 class OptimiserPart(Strict):
@@ -102,19 +116,19 @@ class OptimiserPart(Strict):
     kind: Literal["adam", "adamw"]
     rates: RatesPart
     scale_rates: bool
-    weight_decay: float
+    weight_decay: NotNegative
     clip_norm: float | None
-    accumulate: int
-    ema_decay: float
+    accumulate: AtLeastOne
+    ema_decay: Decay
     ema_warm_up: bool
 
 
 class StepDropPart(Strict, tag="step_drop", tag_field="kind"):
     """Constant, and times ``gamma`` from the end of ``after_epoch`` on."""
 
-    after_epoch: int
-    gamma: float
-    warmup_steps: int
+    after_epoch: Count
+    gamma: NotNegative
+    warmup_steps: Count
 
 
 class LinearPart(Strict, tag="linear", tag_field="kind"):
@@ -139,7 +153,7 @@ class SchedulePart(Strict):
     """How long, and how the rates change: the text encoder's, and those of all the rest."""
 
     unit: Literal["epochs", "steps"]
-    length: int
+    length: AtLeastOne
     text_encoder: RatePart
     rest: RatePart
 
@@ -155,23 +169,23 @@ class ComputePart(Strict):
 class LossPart(Strict):
     """Weight of the pseudo-labelled source's losses."""
 
-    pseudo_weight: float
+    pseudo_weight: NotNegative
 
 
 class EvaluatePart(Strict):
     """On ``--val``, with EMA weights: every so many steps and at the end, on at most ``photos`` photos (null: all)."""
 
-    every_steps: int
-    photos: int | None
-    batch: int
+    every_steps: AtLeastOne
+    photos: AtLeastOne | None
+    batch: AtLeastOne
 
 
 class SavePart(Strict):
     """Checkpoints to resume from: every so many steps, the newest ``keep``. A line of metrics every ``log_every``."""
 
-    every_steps: int
-    keep: int
-    log_every: int
+    every_steps: AtLeastOne
+    keep: AtLeastOne
+    log_every: AtLeastOne
 
 
 class RunFile(Strict):
@@ -179,7 +193,7 @@ class RunFile(Strict):
 
     title: str
     data_note: str
-    seed: int
+    seed: Seed
     model: ModelPart
     batch: BatchPart
     data: DataPart
@@ -202,17 +216,15 @@ def read_run_file(path: Path | str, changes: Sequence[str] = ()) -> RunFile:
 
 def parse_run_file(text: str, name: str, changes: Sequence[str] = ()) -> RunFile:
     """The same from text; ``name`` is what error messages call it."""
-    values = _yaml(text, name)
+    values = load_yaml(text, name)
     if not isinstance(values, dict):
         raise ConfigError(f"{name}: must hold 'key: value' lines as the files in manifests/runs")
     for change in changes:
         _apply(values, change)
-    for problem in _problems(RunFile, values, ""):
-        raise ConfigError(f"{name}: {problem}")
-    try:
-        run = msgspec.convert(values, RunFile)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{name}: {_with_place(str(error))}") from error
+    for place, value in _places(values):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{name}: {place} is {value}; it must be a finite number")
+    run = typed(values, RunFile, name)
     _check(run, name)
     return run
 
@@ -224,46 +236,6 @@ def dump_run_file(run: RunFile) -> str:
     return yaml.safe_dump(msgspec.to_builtins(run), sort_keys=False, width=120, allow_unicode=True)
 
 
-def _yaml(text: str, name: str) -> Any:
-    import yaml
-
-    try:
-        values = yaml.load(text, Loader=_loader(yaml))
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: the thirty-first of February
-        raise ConfigError(f"{name}: is no YAML ({' '.join(str(error).split())})") from error
-    except RecursionError as error:
-        raise ConfigError(f"{name}: is nested too deeply") from error
-    if _is_deeper(values, MOST_LEVELS):
-        raise ConfigError(f"{name}: is nested too deeply")
-    return values
-
-
-def _is_deeper(values: Any, levels: int) -> bool:
-    parts = values.values() if isinstance(values, dict) else values if isinstance(values, list) else ()
-    return levels < 0 or any(_is_deeper(part, levels - 1) for part in parts)
-
-
-def _loader(yaml: Any) -> Any:
-    """The safe loader that reads ``1e-5`` as a number, and refuses a key that stands twice."""
-
-    class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            seen: set[str] = set()
-            for key, _ in node.value:
-                if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                    raise yaml.YAMLError(
-                        f"key {key.value!r} stands twice, the second time in line {key.start_mark.line + 1}"
-                    )
-                seen.add(str(key.value))
-            return super().construct_mapping(node, deep)
-
-    import re
-
-    number = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
-    return Loader
-
-
 def _apply(values: dict[str, Any], change: str) -> None:
     key, sign, text = change.partition("=")
     if not (key and sign):
@@ -273,125 +245,33 @@ def _apply(values: dict[str, Any], change: str) -> None:
     for parent in parents:
         part = part.get(parent) if isinstance(part, dict) else None
     if not isinstance(part, dict) or (last not in part and parents[-1:] != ["config"]):
-        known = sorted(_paths(values))
-        raise ConfigError(f"--set {key}: the run file has no such key{_nearest(key, known)}")
-    part[last] = _yaml(text, f"--set {key}")
+        known = sorted(place for place, _ in _places(values) if "[" not in place)
+        raise ConfigError(f"--set {key}: the run file has no such key{nearest(key, known)}")
+    part[last] = load_yaml(text, f"--set {key}")
 
 
-def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in values.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _paths(value, f"{prefix}{key}.")
-
-
-def _problems(kind: Any, values: Any, place: str) -> Iterator[str]:
-    """Unknown and missing keys, outermost first; what is no mapping is left to msgspec to refuse."""
-    if not isinstance(values, dict):
-        return
-    chosen = _chosen(kind, values)
-    if chosen is None:
-        return
-    hints = get_type_hints(chosen)
-    fields = list(chosen.__struct_fields__)
-    tag = chosen.__struct_config__.tag_field
-    known = [*([tag] if tag else []), *fields]
-    missing = [key for key in fields if key not in values]
-    for key in values:
-        if key not in known:
-            yield f"key {place}{key} is unknown{_nearest(str(key), missing or known)}"
-    for key in missing:
-        yield f"key {place}{key} is missing{_nearest(key, [str(k) for k in values if k not in known], 'is this it')}"
-    for key in fields:
-        if key in values:
-            yield from _problems(hints[key], values[key], f"{place}{key}.")
-
-
-def _chosen(kind: Any, values: Mapping[str, Any]) -> type[msgspec.Struct] | None:
-    """The struct that a mapping is for: of several, the one that its tag names."""
-    kinds = [one for one in (get_args(kind) or (kind,)) if isinstance(one, type) and issubclass(one, msgspec.Struct)]
-    if get_origin(kind) is dict or not kinds:
-        return None
-    if len(kinds) == 1:
-        return kinds[0]
-    return next((one for one in kinds if values.get(_tag_field(one)) == one.__struct_config__.tag), None)
-
-
-def _tag_field(kind: type[msgspec.Struct]) -> str:
-    return str(kind.__struct_config__.tag_field)
-
-
-def _nearest(key: str, known: Sequence[str], words: str = "nearest valid key") -> str:
-    found = difflib.get_close_matches(key, list(known), n=1, cutoff=0.0 if words.startswith("nearest") else 0.6)
-    return f" ({words}: {found[0]})" if found else ""
-
-
-def _with_place(message: str) -> str:
-    """msgspec's ``… - at `$.data.workers``` → ``data.workers: …``."""
-    text, sign, place = message.rpartition(" - at `$.")
-    return f"{place.rstrip('`')}: {text}" if sign else message
-
-
-def _numbers(values: Any, place: str = "") -> Iterator[tuple[str, float]]:
-    """The floats of nested values, each with its dotted key."""
-    if isinstance(values, float):
-        yield place.removesuffix("."), values
-    elif isinstance(values, dict | list):
-        for key, value in values.items() if isinstance(values, dict) else enumerate(values):
-            yield from _numbers(value, f"{place}{key}.")
+def _places(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """What nested values hold, each with its dotted key; ``[0]`` in lists."""
+    if place:
+        yield place, values
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _places(value, f"{place}.{key}" if place else str(key))
+    elif isinstance(values, list):
+        for index, value in enumerate(values):
+            yield from _places(value, f"{place}[{index}]")
 
 
 def _check(run: RunFile, name: str) -> None:
-    """Raises ConfigError for values that no run can have."""
-    for key, value in _numbers(msgspec.to_builtins(run)):
-        if not math.isfinite(value):
-            raise ConfigError(f"{name}: {key} is {value}; it must be a finite number")
-    batch, data, optimiser, schedule = run.batch, run.data, run.optimiser, run.schedule
-    at_least: dict[str, tuple[float | None, float]] = {
-        "batch.full": (batch.full, 0),
-        "batch.pseudo": (batch.pseudo, 0),
-        "batch.weak": (batch.weak, 0),
-        "data.longest_px": (data.longest_px, 32),
-        "data.queries_per_photo": (data.queries_per_photo, 1),
-        "data.buffer": (data.buffer, 1),
-        "data.workers": (data.workers, 0),
-        "data.max_unreadable": (data.max_unreadable, 1),
-        "optimiser.accumulate": (optimiser.accumulate, 1),
-        "optimiser.weight_decay": (optimiser.weight_decay, 0),
-        "schedule.length": (schedule.length, 1),
-        "loss.pseudo_weight": (run.loss.pseudo_weight, 0),
-        "evaluate.every_steps": (run.evaluate.every_steps, 1),
-        "evaluate.photos": (run.evaluate.photos, 1),
-        "evaluate.batch": (run.evaluate.batch, 1),
-        "save.every_steps": (run.save.every_steps, 1),
-        "save.keep": (run.save.keep, 1),
-        "save.log_every": (run.save.log_every, 1),
-        "seed": (run.seed, 0),
-    }
-    for group, part in (("text_encoder", schedule.text_encoder), ("rest", schedule.rest)):
-        if isinstance(part, StepDropPart):
-            for key in ("after_epoch", "gamma", "warmup_steps"):
-                at_least[f"schedule.{group}.{key}"] = (getattr(part, key), 0)
-            if schedule.unit == "epochs" and part.after_epoch >= schedule.length:
-                raise ConfigError(
-                    f"{name}: schedule.{group}.after_epoch is {part.after_epoch}, but the run has {schedule.length} "
-                    "epochs (schedule.length); it must be lower"
-                )
-    for key, (value, least) in at_least.items():
-        if value is not None and not value >= least:
-            raise ConfigError(f"{name}: {key} is {value}; it must be at least {least:g}")
-    if run.seed >= 1 << 63:
-        raise ConfigError(f"{name}: seed is {run.seed}; it must be below 2**63")
-    shares = {"data.crop": data.crop, "data.flip": data.flip, "data.jitter": data.jitter}
-    for key, share in shares.items():
-        if not 0 <= share <= 1:
-            raise ConfigError(f"{name}: {key} is {share}; it must be between 0 and 1")
+    """Raises ConfigError for values that contradict one another."""
+    batch, data, schedule = run.batch, run.data, run.schedule
     if not data.shortest_px or min(data.shortest_px) < 32 or max(data.shortest_px) > data.longest_px:
         raise ConfigError(f"{name}: data.shortest_px must list sizes from 32 up to data.longest_px ({data.longest_px})")
-    if not 0 <= optimiser.ema_decay < 1:
-        raise ConfigError(f"{name}: optimiser.ema_decay is {optimiser.ema_decay}; it must be at least 0 and below 1")
-    if batch.full + batch.pseudo + batch.weak == 0:
+    if not batch.photos:
         raise ConfigError(f"{name}: batch.full, batch.pseudo and batch.weak are all 0; give one of them photos")
-    for key, rate in msgspec.structs.asdict(optimiser.rates).items():
-        if not rate >= 0:
-            raise ConfigError(f"{name}: optimiser.rates.{key} is {rate}; it must not be negative")
+    for group, part in (("text_encoder", schedule.text_encoder), ("rest", schedule.rest)):
+        if isinstance(part, StepDropPart) and schedule.unit == "epochs" and part.after_epoch >= schedule.length:
+            raise ConfigError(
+                f"{name}: schedule.{group}.after_epoch is {part.after_epoch}, but the run has {schedule.length} "
+                "epochs (schedule.length); it must be lower"
+            )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pipelines.train.folder import CHECKPOINTS, with_temporary
-from pipelines.train.say import warn
+from pipelines.train.say import in_one_line, warn
 from xdetr_data.errors import InputError
 
 FORMAT = 1
@@ -41,7 +41,7 @@ def load_newest(out: Path) -> dict[str, Any] | None:
         try:
             return _load(path)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
-            warn(f"{path}: cannot be read ({' '.join(str(error).split())[:120]}); taking the one before")
+            warn(f"{path}: cannot be read ({in_one_line(error)[:120]}); taking the one before")
     if paths:
         raise InputError(f"{out / CHECKPOINTS}: none of its files can be read; begin the run again")
     return None

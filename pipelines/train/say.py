@@ -19,6 +19,11 @@ def fail(line: str) -> None:
     say(f"error: {line}")
 
 
+def in_one_line(error: BaseException) -> str:
+    """All of an error's text without its line breaks, or its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def duration(seconds: float) -> str:
     """``1:02:03``, or ``2:03`` below an hour."""
     minutes, rest = divmod(round(seconds), 60)

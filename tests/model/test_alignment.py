@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel, DeformableDetrConfig, DeformableDetrForObjectDetection
 from transformers.models.deformable_detr.image_processing_pil_deformable_detr import DeformableDetrImageProcessorPil
 
-from tests.model.test_hf_grounder import CIRCLE, FAMILIES, PHOTOS
+from tests.model.grounders.test_hugging_face import CIRCLE, FAMILIES, PHOTOS
 from tests.model.tiny import BACKBONE, TEXT, TWO_STAGE, detector_values, tiny_model
 from xdetr_model import HfZeroShotGrounder, XDetrGrounder, XDetrModel, from_deformable_detr
 from xdetr_model.alignment import ALIGNMENT_BYTES, align, is_aligned
-from xdetr_model.checkpoints.checkpoint import ModelCard, load_checkpoint, save_checkpoint
+from xdetr_model.checkpoints.directory import ModelCard, load_checkpoint, save_checkpoint
 from xdetr_model.network.tokenizer import word_tokenizer
 from xdetr_model.photos import PhotoTransform
 
@@ -177,7 +177,7 @@ def test_every_teacher_has_aligned_weights(teacher: Path) -> None:
 
 
 def test_files_do_keep_weights_askew(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xdetr_model.checkpoints.checkpoint.align", lambda model: model)
+    monkeypatch.setattr("xdetr_model.network.loading.align", lambda model: model)
     places = set()
     for padding in HEADERS:
         shift(own, padding)
@@ -227,7 +227,7 @@ def test_saved_models_give_the_same_bits_with_the_kernels_of_every_processor(cap
     took = subprocess.run(probe, env=environment, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     if took.lower() != capability:
         pytest.skip(f"this processor has no {capability}: torch took {took}")
-    tests = ["test_checkpoint.py", "test_hf_grounder.py", "test_alignment.py"]
+    tests = ["checkpoints/test_directory.py", "grounders/test_hugging_face.py", "test_alignment.py"]
     chosen = "bit_for_bit or loads_from_its_directory or where_a_file_keeps"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen]
     ended = subprocess.run(

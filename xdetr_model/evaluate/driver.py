@@ -12,8 +12,8 @@ from xdetr_model.device import Precision
 from xdetr_model.errors import TargetError
 from xdetr_model.evaluate.boxes import BoxScores, FoundBoxes, TrueBoxes, box_scores
 from xdetr_model.evaluate.phrases import ALL, KS, GroundedPhrase, PhraseRecall, phrase_recall
-from xdetr_model.grounders.grounder import PhraseQuery
-from xdetr_model.grounders.xdetr_grounder import XDetrGrounder, score
+from xdetr_model.grounders.protocol import PhraseQuery
+from xdetr_model.grounders.xdetr import XDetrGrounder, score
 from xdetr_model.network.model import XDetrModel
 from xdetr_model.photos import PhotoTransform
 

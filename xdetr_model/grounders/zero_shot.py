@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from xdetr_model.grounders.grounder import Candidates, PhraseQuery, best, to_pixels
-from xdetr_model.losses.targets import phrase_text
-from xdetr_model.network.text_tower import Fit, TokenizedTexts, phrase_tokens, tokenize
+from xdetr_model.grounders.protocol import Candidates, PhraseQuery, best, to_pixels
+from xdetr_model.network.text_tower import Fit, TokenizedTexts, phrase_text, phrase_tokens, tokenize
 from xdetr_model.photos import PreparedPhoto
 
 Pooling = Literal["mean", "max"]

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from xdetr_model.boxes import xyxy_to_cxcywh
 from xdetr_model.errors import TargetError
-from xdetr_model.network.text_tower import Span, TokenizedTexts, phrase_tokens, tokenize
+from xdetr_model.network.text_tower import Span, TokenizedTexts, phrase_text, phrase_tokens, tokenize
 
 EDGE_TOLERANCE_NORM = 1e-3  # rounding lets boxes end a little outside the photo
 
@@ -222,11 +222,6 @@ def _collate_phrases(
         phrases_between_tokens=seen["between_tokens"],
         phrases_without_region=seen["without_region"],
     )
-
-
-def phrase_text(text: str, spans_char: Sequence[Span]) -> str:
-    """The words of a phrase, its spans joined by a space."""
-    return " ".join(text[begin:end] for begin, end in spans_char)
 
 
 def _check_regions(phrase: PhraseTarget, regions: int, photo: int, text: str) -> None:

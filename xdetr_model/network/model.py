@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel, initialization
 from transformers.models.deformable_detr.modeling_deformable_detr import DeformableDetrMLPPredictionHead
 
 from xdetr_model.network.configuration import XDetrConfig
+from xdetr_model.network.loading import load_model
 from xdetr_model.network.precision import full
 from xdetr_model.network.proposals import Proposals
 from xdetr_model.network.text_tower import build_text_encoder, encode_states, pool_sentences
@@ -112,11 +113,8 @@ class XDetrModel(InitWholeModules, PreTrainedModel):  # type: ignore[misc]
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> "XDetrModel":
-        """Load a checkpoint directory or hub name; see ``load_model`` of
-        ``xdetr_model.checkpoints.checkpoint`` for the errors."""
-        from xdetr_model.checkpoints.checkpoint import load_model
-
-        loaded: Any = load_model(pretrained_model_name_or_path, loader=super().from_pretrained, **kwargs)
+        """Load a checkpoint directory or hub name; :func:`load_model` says which errors it raises."""
+        loaded = load_model(pretrained_model_name_or_path, loader=super().from_pretrained, **kwargs)
         (loaded[0] if isinstance(loaded, tuple) else loaded)._freeze()  # the library's loading makes all trainable
         return loaded  # type: ignore[no-any-return]
 

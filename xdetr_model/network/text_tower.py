@@ -89,6 +89,11 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_token
     return TokenizedTexts(input_ids, attention_mask, offsets, covered)
 
 
+def phrase_text(text: str, spans_char: Sequence[Span]) -> str:
+    """The words of a phrase, its spans joined by a space."""
+    return " ".join(text[begin:end] for begin, end in spans_char)
+
+
 def phrase_tokens(tokenized: TokenizedTexts, row: int, text: str, spans_char: Sequence[Span]) -> PhraseTokens:
     """Tokens of text ``row`` that share a character with one of the spans.
 

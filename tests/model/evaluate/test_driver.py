@@ -12,8 +12,8 @@ from tests.model.toy_photos import draw_toy_photo
 from xdetr_model.errors import TargetError
 from xdetr_model.evaluate.boxes import TrueBoxes
 from xdetr_model.evaluate.driver import Answers, LabelledPhoto, PhraseToFind, answer, evaluate, summarise
-from xdetr_model.grounders.grounder import PhraseQuery
-from xdetr_model.grounders.xdetr_grounder import XDetrGrounder
+from xdetr_model.grounders.protocol import PhraseQuery
+from xdetr_model.grounders.xdetr import XDetrGrounder
 from xdetr_model.network.tokenizer import word_tokenizer
 from xdetr_model.photos import PhotoTransform
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from tests.model.test_hf_grounder import grounding_dino
+from tests.model.grounders.test_hugging_face import grounding_dino
 from xdetr_model import XDetrModel, preset, save_checkpoint
-from xdetr_model.checkpoints.checkpoint import ModelCard
+from xdetr_model.checkpoints.directory import ModelCard
 
 
 def save_toy(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.engine import done
-from pipelines.train.batches import SourceConfig, TrainBatches
+from pipelines.train.loading.batches import SourceConfig, TrainBatches
 from tests.data.sources.test_web_captions import write_tar
 from tests.pipelines.tiny import (
     Ended,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.model import slow_losses
+from tests.model.losses import slow_losses
 from tests.model.tiny import TWO_STAGE, tiny_model
 from xdetr_model.losses.criterion import Criterion, Losses, objectness_loss
 from xdetr_model.losses.targets import PhotoTarget, PhraseTarget, QueryTarget, Targets, collate_targets

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.model.distributed.workers import run_ranks
 from tests.model.tiny import TWO_STAGE, tiny_model
 from tests.model.toy_photos import draw_toy_photo
 from tests.model.toy_training import toy_target
 from tests.model.train.batches import toy_source
+from tests.model.workers import run_ranks
 from xdetr_model.losses.criterion import Criterion, Losses
 from xdetr_model.losses.targets import PhotoTarget
 from xdetr_model.network.configuration import XDetrConfig

@@ -10,18 +10,18 @@ from PIL.Image import Image
 from transformers import AutoImageProcessor, AutoModelForZeroShotObjectDetection, AutoTokenizer, PreTrainedTokenizerBase
 
 from xdetr_model.alignment import align
-from xdetr_model.checkpoints.checkpoint import check_safe_weights, checkpoint_directory
 from xdetr_model.device import BatchRunner, Precision, dtype_of, pick_device
 from xdetr_model.errors import CheckpointError, one_line
 from xdetr_model.grounders.fingerprint import fingerprint
-from xdetr_model.grounders.grounder import Candidates, PhraseQuery, check_call
+from xdetr_model.grounders.protocol import Candidates, PhraseQuery, check_call
 from xdetr_model.grounders.zero_shot import ADAPTERS, Adapter, Detector, Pass, Pooling
 from xdetr_model.network.text_tower import check_tokenizer
 from xdetr_model.photos import PreparedPhoto, to_rgb
+from xdetr_model.weight_files import weights_directory
 
 
 class HfZeroShotGrounder:
-    """See :class:`xdetr_model.grounders.grounder.Grounder`. Scores are probabilities, 0..1.
+    """See :class:`xdetr_model.grounders.protocol.Grounder`. Scores are probabilities, 0..1.
 
     ``pooling`` is how the tokens of a phrase make its score (Grounding DINO only); ``context`` reads a phrase in its
     sentence where the detector can (Grounding DINO), or with the sentence's other phrases (OmDet-Turbo). Only photos
@@ -70,8 +70,7 @@ class HfZeroShotGrounder:
         context: bool = True,
     ) -> "HfZeroShotGrounder":
         """From a directory or hub name. Raises CheckpointError."""
-        directory = checkpoint_directory(name)
-        check_safe_weights(directory)
+        directory = weights_directory(name)
         try:
             model, report = AutoModelForZeroShotObjectDetection.from_pretrained(
                 directory, use_safetensors=True, local_files_only=True, output_loading_info=True

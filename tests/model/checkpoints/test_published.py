@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from tests.model.tiny import BACKBONE, REFINED, TWO_STAGE, detector_values, tiny_model
-from xdetr_model.checkpoints.weights import TIMM_RESNETS, from_deformable_detr, load_text_encoder, translate
+from xdetr_model.checkpoints.published import TIMM_RESNETS, from_deformable_detr, load_text_encoder, translate
 from xdetr_model.errors import CheckpointError
 
 RESNET18 = {"model_type": "resnet", "out_features": ["stage2", "stage3", "stage4"], **TIMM_RESNETS["resnet18"]}

@@ -13,7 +13,7 @@ from transformers.models.deformable_detr.image_processing_pil_deformable_detr im
 
 from tests.model.tiny import TWO_STAGE, tiny_config, tiny_model
 from xdetr_model import XDetrConfig, XDetrModel
-from xdetr_model.checkpoints.checkpoint import ModelCard, load_checkpoint, save_checkpoint
+from xdetr_model.checkpoints.directory import ModelCard, load_checkpoint, save_checkpoint
 from xdetr_model.errors import CheckpointError, ModelConfigError
 from xdetr_model.grounders.fingerprint import fingerprint
 from xdetr_model.network.presets import PRESET_NAMES, preset

@@ -14,7 +14,7 @@ from transformers.models.deformable_detr.image_processing_pil_deformable_detr im
 from tests.model.tiny import REFINED, TWO_STAGE, tiny_model
 from xdetr_model import Candidates, PhraseQuery, XDetrGrounder, save_checkpoint
 from xdetr_model.boxes import cxcywh_to_xyxy
-from xdetr_model.checkpoints.checkpoint import ModelCard
+from xdetr_model.checkpoints.directory import ModelCard
 from xdetr_model.device import BatchRunner, dtype_of, is_out_of_memory, pick_device
 from xdetr_model.errors import ModelConfigError, OutOfMemoryError
 from xdetr_model.network.tokenizer import word_tokenizer

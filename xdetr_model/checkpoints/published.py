@@ -16,10 +16,10 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoModel, DeformableDetrConfig, PreTrainedConfig
 
-from xdetr_model.checkpoints.checkpoint import check_safe_weights, checkpoint_directory
 from xdetr_model.errors import CheckpointError, one_line
 from xdetr_model.network.configuration import RESNET50_BACKBONE, XDetrConfig
 from xdetr_model.network.model import XDetrModel
+from xdetr_model.weight_files import checkpoint_directory, weights_directory
 
 TIMM_RESNETS: dict[str, dict[str, Any]] = {
     "resnet18": {"depths": [2, 2, 2, 2], "layer_type": "basic", "hidden_sizes": [64, 128, 256, 512]},
@@ -75,8 +75,7 @@ def from_deformable_detr(
     ResNet; its configuration decides the detector's shape. ``config_values`` are other values of :class:`XDetrConfig`.
     Raises CheckpointError.
     """
-    directory = checkpoint_directory(name)
-    check_safe_weights(directory)
+    directory = weights_directory(name)
     detector = detector_config(directory)
     text = None if text_encoder is None else _text_config(checkpoint_directory(text_encoder))
     config = XDetrConfig(detector_config=detector, **({"text_config": text} if text else {}), **config_values)
@@ -97,18 +96,21 @@ def _check_fit(directory: Path, report: WeightReport) -> None:
         )
 
 
+def load_backbone(model: XDetrModel, name: str | os.PathLike[str]) -> WeightReport:
+    """Put a published transformers ResNet's weights where name and shape fit. Raises CheckpointError."""
+    weights = read_weights(weights_directory(name))
+    return load_by_name(model, {f"model.backbone.model.{k.removeprefix('resnet.')}": v for k, v in weights.items()})
+
+
 def load_detector(model: XDetrModel, name: str | os.PathLike[str]) -> WeightReport:
     """Put a published Deformable DETR's weights where name and shape fit. Raises CheckpointError."""
-    directory = checkpoint_directory(name)
-    check_safe_weights(directory)
-    published = {translate(k): v for k, v in read_weights(directory).items()}
+    published = {translate(k): v for k, v in read_weights(weights_directory(name)).items()}
     return load_by_name(model, with_tied_heads(published, model.state_dict()))
 
 
 def load_text_encoder(model: XDetrModel, name: str | os.PathLike[str]) -> WeightReport:
     """Put published weights into a model's text encoder. Raises CheckpointError."""
-    directory = checkpoint_directory(name)
-    check_safe_weights(directory)
+    directory = weights_directory(name)
     try:
         source, info = AutoModel.from_pretrained(
             directory, use_safetensors=True, local_files_only=True, output_loading_info=True

@@ -14,7 +14,9 @@ from PIL import Image
 from transformers import PreTrainedTokenizerBase
 from transformers.image_transforms import get_size_with_aspect_ratio
 
-from pipelines.train.batches import RawBatch, SourceConfig, TrainBatches, pad_photos
+from pipelines.train.loading.batches import SourceConfig, TrainBatches
+from pipelines.train.loading.handover import RawBatch
+from pipelines.train.loading.to_device import pad_photos
 from tests.data.loading.painted import PREFIX, painted_set, query, red_box, sample, write_set
 from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.loading import pixels as data_pixels

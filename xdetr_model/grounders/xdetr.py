@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from xdetr_model.alignment import align
-from xdetr_model.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from xdetr_model.checkpoints.directory import Checkpoint, load_checkpoint
 from xdetr_model.device import BatchRunner, Precision, dtype_of, pick_device
 from xdetr_model.errors import ModelConfigError
 from xdetr_model.grounders.fingerprint import fingerprint
-from xdetr_model.grounders.grounder import Candidates, Fit, PhraseQuery, best, check_call, to_pixels
-from xdetr_model.losses.targets import phrase_text
+from xdetr_model.grounders.protocol import Candidates, Fit, PhraseQuery, best, check_call, to_pixels
 from xdetr_model.network.model import XDetrModel
-from xdetr_model.network.text_tower import check_tokenizer, phrase_tokens, tokenize
+from xdetr_model.network.text_tower import check_tokenizer, phrase_text, phrase_tokens, tokenize
 from xdetr_model.photos import PhotoTransform, PreparedPhoto
 
 Pooling = Literal["mean", "max"]
@@ -48,7 +47,7 @@ class EncodedPhrase:
 
 
 class XDetrGrounder:
-    """See :class:`xdetr_model.grounders.grounder.Grounder`. A score is the cosine of object and phrase, -1..1.
+    """See :class:`xdetr_model.grounders.protocol.Grounder`. A score is the cosine of object and phrase, -1..1.
 
     ``pooling``: a phrase is the mean of its tokens, or scores as its best token. ``context``: tokens are read in their
     sentence, or the phrase alone is the text. Encoded phrases are kept, the ``cache_size`` last used.

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.model.distributed.workers import run_ranks
 from tests.model.tiny import TWO_STAGE, tiny_model
+from tests.model.workers import run_ranks
 from xdetr_model.losses.criterion import Criterion
 from xdetr_model.losses.gather import gather_rows, mean_count
 from xdetr_model.losses.targets import PhotoTarget, PhraseTarget, QueryTarget, collate_targets
