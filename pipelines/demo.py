@@ -1,20 +1,21 @@
 """The demo: the whole loop on a world that the project draws itself; each step says its command."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
 from pipelines import console
-from pipelines.cli import app
 from xdetr_data.errors import XdetrDataError
 from xdetr_data.manifest import read_manifest
 from xdetr_data.shards.reader import read_records, stems
 from xdetr_data.storage import Folder
 from xdetr_data.toyworld.truth import PhotoTruth, read_truth
 from xdetr_data.validation.label_score import LabelScore, TrueMention, score_labels
+
+Command = Callable[[list[str]], int | None]
 
 CHECKPOINT = Path(str(files("manifests"))) / "checkpoints" / "xdetr-toy"
 NARRATED = ("openimages", "coco", "flickr")
@@ -26,14 +27,20 @@ _RETHRESHOLDED = {
 }
 
 
-def run_demo(folder: Path, *, photos: int, workers: int, seed: int) -> None:
-    """Draws, builds, labels, scores and reports; raises XdetrDataError where a step fails."""
+def run_demo(folder: Path, command: Command, *, photos: int, workers: int, seed: int) -> None:
+    """Draws, builds, labels, scores and reports; ``command`` runs a command line and returns its exit code.
+
+    Raises XdetrDataError where a step fails.
+    """
     world, mixed, locnar = folder / "world", folder / "mixed-star", folder / "locnar"
     common = ["--workers", str(workers), "--seed", str(seed)]
-    _step("draw a toy world in the formats of the real files", _draw(world, photos, common))
-    _step("build mixed* + boxes, without the benchmarks' photos", mixed_star_arguments(world, mixed, common))
-    _step("check everything that a training run relies on", ["validate", str(mixed), "--workers", str(workers)])
+    _step(command, "draw a toy world in the formats of the real files", _draw(world, photos, common))
+    _step(command, "build mixed* + boxes, without the benchmarks' photos", mixed_star_arguments(world, mixed, common))
     _step(
+        command, "check everything that a training run relies on", ["validate", str(mixed), "--workers", str(workers)]
+    )
+    _step(
+        command,
         "label the narratives' noun phrases with the bundled checkpoint",
         locnar_arguments(world, locnar, str(CHECKPOINT), common),
     )
@@ -41,12 +48,13 @@ def run_demo(folder: Path, *, photos: int, workers: int, seed: int) -> None:
     for name, options in _RETHRESHOLDED.items():
         out = folder / f"locnar-{name.replace(' + ', '-')}"
         title = f"choose labels again from the kept candidates: {name}"
-        _step(title, ["rethreshold", str(locnar), *options, "--workers", str(workers), "--out", str(out)])
+        _step(command, title, ["rethreshold", str(locnar), *options, "--workers", str(workers), "--out", str(out)])
         labelled[name] = out
     best = labelled["multi + trace"]
     reports = [folder / "mixed-star.html", folder / "locnar.html"]
-    _step("report on the shards, with pictures", ["report", str(mixed), "--out", str(reports[0])])
+    _step(command, "report on the shards, with pictures", ["report", str(mixed), "--out", str(reports[0])])
     _step(
+        command,
         "report on the labels, beside those of more phrases",
         ["report", str(locnar), str(best), "--out", str(reports[1])],
     )
@@ -145,10 +153,10 @@ def _say_results(mixed: Path, locnar: Path, reports: Sequence[Path]) -> None:
     console.say("  with the real files                README.md, 'With the real files'")
 
 
-def _step(title: str, arguments: Sequence[str]) -> None:
+def _step(command: Command, title: str, arguments: Sequence[str]) -> None:
     console.say()
     console.say(f"# {title}")
     console.say(f"$ xdetr-data {shlex.join(arguments)}")
-    code = app(list(arguments), standalone_mode=False)
+    code = command(list(arguments))
     if code:
         raise XdetrDataError(f"the step '{title}' ended with code {code}; run its command by hand with --debug")

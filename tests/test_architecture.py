@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Collection
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -95,23 +94,15 @@ def test_every_import_contract_fails_where_it_is_broken(tmp_path: Path) -> None:
     assert [name for name in BREACHES if f"{name} BROKEN" not in told] == []
 
 
-# Imports that close a circle and are not mended yet. One that is mended goes from here: a test asks for it.
-KNOWN_CIRCLES = {("pipelines.demo", "pipelines.cli")}
-
-
 @pytest.fixture
 def graph() -> grimp.ImportGraph:
     return grimp.build_graph(*ROOMS, cache_dir=None)
 
 
-def circle(graph: grimp.ImportGraph, excused: Collection[tuple[str, str]] = ()) -> list[str]:
+def circle(graph: grimp.ImportGraph) -> list[str]:
     """Modules that import one another, in order, the first one again at the end; imports inside functions count."""
     imports = {
-        module: {
-            other
-            for other in graph.find_modules_directly_imported_by(module) - {module}  # itself: to be run as a program
-            if (module, other) not in excused
-        }
+        module: graph.find_modules_directly_imported_by(module) - {module}  # itself: to be run as a program
         for module in graph.modules
     }
     try:
@@ -122,14 +113,12 @@ def circle(graph: grimp.ImportGraph, excused: Collection[tuple[str, str]] = ()) 
 
 
 def test_no_modules_import_one_another_in_a_circle(graph: grimp.ImportGraph) -> None:
-    assert circle(graph, KNOWN_CIRCLES) == []
-    for known in KNOWN_CIRCLES:
-        assert circle(graph, KNOWN_CIRCLES - {known}), f"{known} closes no circle any more: take it from KNOWN_CIRCLES"
+    assert circle(graph) == []
 
 
 def test_a_circle_of_modules_is_found_wherever_it_is_closed(graph: grimp.ImportGraph) -> None:
     graph.add_import(importer="xdetr_model.network.model", imported="xdetr_model.checkpoints.directory")
-    found = circle(graph, KNOWN_CIRCLES)
+    found = circle(graph)
     assert found[0] == found[-1]
     assert set(found) == {"xdetr_model.network.model", "xdetr_model.checkpoints.directory"}
 

@@ -1,5 +1,6 @@
 """``xdetr-data demo``."""
 
+import functools
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ from pipelines import console, options
 
 @options.command
 def demo(
+    context: typer.Context,
     keep: Annotated[
         Path | None, typer.Option(help="New folder for what the demo makes.", show_default="a temporary one")
     ] = None,
@@ -38,6 +40,13 @@ def demo(
     if keep is not None and keep.exists():
         raise typer.BadParameter(f"--keep {keep} exists already; name a new folder")
     processes = options.default_workers() if workers == -1 else workers
-    run_demo(folder, photos=photos, workers=processes, seed=seed)
+    program = context.find_root().command
+    run_demo(
+        folder,
+        lambda arguments: program.main(arguments, standalone_mode=False),
+        photos=photos,
+        workers=processes,
+        seed=seed,
+    )
     console.say(f"everything is in {folder}")
     return options.DONE

@@ -15,7 +15,7 @@ from xdetr_data.errors import ConfigError
 from xdetr_data.sources.exclusions import read_exclusions
 from xdetr_data.sources.framing.lines import expand_inputs
 from xdetr_data.sources.localized_narratives import LocalizedNarratives
-from xdetr_data.sources.openimages import OpenImagesBoxes, read_header
+from xdetr_data.sources.openimages import OpenImagesBoxes
 from xdetr_data.sources.places import ANY_SOURCE, Roots
 from xdetr_data.stages.place_openimages import FlagPolicy
 
@@ -73,13 +73,14 @@ def recipe(
     --method multi --trace filter --limit 100 --out trial`
     """
     options.check()
-    boxes = [OpenImagesBoxes(path=path, columns=read_header(path)) for path in expand_inputs(options.boxes)]
+    narratives = [LocalizedNarratives(path=path) for path in expand_inputs(options.narratives)]
+    boxes = [OpenImagesBoxes(path=path) for path in expand_inputs(options.boxes)]
     described = options.class_descriptions
     return Recipe(
         name="pseudo-label locnar",
         prefix=f"locnar-{options.split}",
         options=options,
-        sources=[*(LocalizedNarratives(path=path) for path in expand_inputs(options.narratives)), *boxes],
+        sources=[*narratives, *boxes],
         photos=Roots(folders=options.images, option="--images", inputs="narratives", must_be_there=True),
         lists=read_exclusions(options.exclude),
         others=[] if described is None else [("class-descriptions", described)],

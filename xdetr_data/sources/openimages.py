@@ -8,6 +8,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -37,20 +38,20 @@ BOX_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenImagesBoxes(Source):
-    """A box file; its rows are spilled typed. ``columns`` are the file's, in their order (``read_header``)."""
+    """A box file; its rows are spilled typed."""
 
-    columns: tuple[str, ...]
     role = "boxes"
     kinds = (Kind(unit="box", array=LINES, bytes_per_photo=2048),)  # twice what the real file has
     schema = pa.schema([field for field in BOX_SCHEMA if field.name != "ImageID"])
 
     def chunks(self) -> Iterator[ArrayChunk]:
         """Chunks of whole rows."""
+        read_header(self.path)
         return read_chunks(self.path)
 
     def heads(self, chunk: ArrayChunk) -> Heads:
         """The photo of each row that can be read; an id of digits alone may have lost or kept its leading zeros."""
-        rows = parse_boxes(chunk, self.columns)
+        rows = parse_boxes(chunk, read_header(self.path))
         ids = rows.table["ImageID"].combine_chunks()
         plain = pc.if_else(pc.match_substring_regex(ids, "^[0-9]+$"), pc.utf8_ltrim(ids, "0"), ids)
         named = pc.if_else(pc.equal(ids, ""), None, plain)
@@ -71,6 +72,7 @@ class OpenImagesBoxes(Source):
         return [table[name].combine_chunks() for name in self.schema.names]
 
 
+@lru_cache(maxsize=64)
 def read_header(path: str) -> list[str]:
     """The columns of a box file in their order; raises InputError where it is none."""
     with open_input(path) as stream:

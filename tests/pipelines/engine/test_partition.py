@@ -25,7 +25,7 @@ from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.shards.spill import PLACE_FIELDS, SPILL_SCHEMA, read_spills
 from xdetr_data.sources.exclusions import read_exclusion
 from xdetr_data.sources.localized_narratives import LocalizedNarratives
-from xdetr_data.sources.openimages import OpenImagesBoxes, read_header
+from xdetr_data.sources.openimages import OpenImagesBoxes
 from xdetr_data.sources.places import Roots
 from xdetr_data.stages.exclude_images import ExclusionList
 from xdetr_data.storage import Folder
@@ -65,7 +65,7 @@ class World:
     def recipe(
         self, *, image_roots: dict[str, str] | None = None, lists: Sequence[ExclusionList] = (), **options: Any
     ) -> Recipe:
-        boxes = [OpenImagesBoxes(path=path, columns=tuple(read_header(path))) for path in self.boxes]
+        boxes = [OpenImagesBoxes(path=path) for path in self.boxes]
         roots = image_roots or {"any": str(self.folder / "photos")}
         return Recipe(
             name="test",

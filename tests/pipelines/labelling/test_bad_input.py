@@ -432,7 +432,8 @@ def test_a_photo_that_changes_between_the_steps_ends_the_run(tmp_path: Path, mon
     real = run.run_shards
 
     def swapped(*args: Any, **kwargs: Any) -> Any:
-        (tmp_path / "photos" / f"{FARM}.jpg").write_bytes(jpeg((100, 200), seed=1))
+        if kwargs["title"] == "choosing labels":
+            (tmp_path / "photos" / f"{FARM}.jpg").write_bytes(jpeg((100, 200), seed=1))
         return real(*args, **kwargs)
 
     monkeypatch.setattr(run, "run_shards", swapped)
