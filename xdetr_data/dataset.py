@@ -17,9 +17,9 @@ from xdetr_data.errors import InputError, RecordError
 from xdetr_data.manifest import Manifest, read_manifest
 from xdetr_data.shards.index import Place, decode_index, index_name, walk
 from xdetr_data.shards.plan import shard_of_key
-from xdetr_data.shards.reader import read_batches, read_keys, read_samples, sample_of, stems
+from xdetr_data.shards.reader import intact_labels, read_batches, read_keys, read_samples, sample_of, stems
 from xdetr_data.shards.tar_stream import Member, TarDamage, iter_headers
-from xdetr_data.shards.writer import Sample
+from xdetr_data.shards.writer import Sample, shard_name
 from xdetr_data.storage import Folder
 
 if TYPE_CHECKING:
@@ -110,7 +110,6 @@ class Dataset(Mapping[str, Sample]):
 
     def frames(self, rows: Rows = "labels") -> Iterator[pd.DataFrame]:
         """The data frame of ``to_pandas`` in pieces of some thousand samples, for datasets larger than the memory."""
-        from xdetr_data.shards.reader import intact_labels
         from xdetr_data.shards.tables import frame
 
         for stem in stems(self.manifest):
@@ -138,8 +137,8 @@ class Dataset(Mapping[str, Sample]):
 
     def _stem(self, key: str) -> str:
         """Stem of the shard that a key belongs to by its hash."""
-        names = stems(self.manifest)
-        return names[shard_of_key(key, seed=self.manifest.seed, shards=len(names))]
+        number = shard_of_key(key, seed=self.manifest.seed, shards=len(self.manifest.shards))
+        return shard_name(self.manifest.prefix, number)
 
     def _place(self, key: str) -> Place | None:
         return self._places(self._stem(key)).get(key) if self.manifest.shards else None

@@ -94,8 +94,8 @@ def _agreement(details: pd.Series) -> NDArray[np.float64]:
 
 
 def _lowest(tables: Tables, count: int) -> pd.DataFrame:
-    """The lowest scores of a batch, and all that equal the highest of them, so that ties do not depend on batches."""
-    scores = tables.phrases["score"][tables.phrases["boxes"] > 0].dropna().nsmallest(count, keep="all")
+    """The lowest scores of a batch; of equal ones the first, which are those of the smallest keys: rows are sorted."""
+    scores = tables.phrases["score"][tables.phrases["boxes"] > 0].dropna().nsmallest(count)
     labels = tables.phrases.loc[scores.index]
     return labels.join(tables.queries, on="query").join(tables.photos, on="photo")[list(LABEL_AT)]
 
