@@ -21,7 +21,7 @@ from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.plan import shard_of_key
 from xdetr_data.shards.reader import read_samples, stems
 from xdetr_data.shards.writer import Sample, ShardStats, shard_name, write_samples, write_stats
-from xdetr_data.statistics.statistics import collect_statistics
+from xdetr_data.statistics.collect import collect_statistics
 from xdetr_data.storage import Folder
 from xdetr_data.validation.dataset import validate_dataset
 

@@ -125,6 +125,20 @@ class Folder:
         with self.open(name) as stream:
             return stream.read()
 
+    def read_range(self, name: str, offset: int, count: int) -> bytes:
+        """``count`` bytes of a file from ``offset`` on, asked for in one request and nothing else with them.
+
+        Raises InputError where the file is missing or ends before.
+        """
+        path = self.path(name)
+        try:
+            data: bytes = self._fs_root[0].cat_file(path, start=offset, end=offset + count)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        if len(data) != count:
+            raise InputError(f"{path}: ends before byte {offset + count}: it was cut off; copy it again")
+        return data
+
     def write(self, name: str, data: bytes) -> None:
         """Writes a whole file atomically."""
         with self.writing(name) as stream:

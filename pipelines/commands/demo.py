@@ -40,13 +40,7 @@ def demo(
     if keep is not None and keep.exists():
         raise typer.BadParameter(f"--keep {keep} exists already; name a new folder")
     processes = options.default_workers() if workers == -1 else workers
-    program = context.find_root().command
-    run_demo(
-        folder,
-        lambda arguments: program.main(arguments, standalone_mode=False),
-        photos=photos,
-        workers=processes,
-        seed=seed,
-    )
+    program = functools.partial(context.find_root().command.main, standalone_mode=False)
+    run_demo(folder, program, photos=photos, workers=processes, seed=seed)
     console.say(f"everything is in {folder}")
     return options.DONE

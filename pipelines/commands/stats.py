@@ -9,8 +9,8 @@ import typer
 from pipelines import console, options
 
 if TYPE_CHECKING:
+    from xdetr_data.statistics.collect import Statistics
     from xdetr_data.statistics.distributions import Binned, Histogram
-    from xdetr_data.statistics.statistics import Statistics
 
 
 @options.command
@@ -32,7 +32,7 @@ def stats(
     `xdetr-data stats s3://bucket/mixed-star --no-save --json`
     """
     from xdetr_data.manifest import read_manifest
-    from xdetr_data.statistics.statistics import STATISTICS, collect_statistics, write_statistics
+    from xdetr_data.statistics.collect import STATISTICS, collect_statistics, write_statistics
     from xdetr_data.storage import Folder
 
     folder = Folder(out)
@@ -49,7 +49,7 @@ def stats(
 
 
 def _print(found: Statistics) -> None:
-    from xdetr_data.statistics.statistics import distributions
+    from xdetr_data.statistics.collect import distributions
 
     totals = ("photos", "queries", "phrases", "regions", "textless_regions", "crowd_regions", "exhaustive_queries")
     wholes = {"textless_regions": "regions", "crowd_regions": "regions", "exhaustive_queries": "queries"}

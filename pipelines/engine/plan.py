@@ -20,7 +20,7 @@ from pipelines.execution import Executor
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import ConfigError
 from xdetr_data.record import Rejected
-from xdetr_data.shards.index import Codes, Index
+from xdetr_data.shards.photo_index import Codes, Index
 from xdetr_data.shards.plan import assign_shards, shard_count
 from xdetr_data.sources.framing.files import ChunkRange, input_bytes
 from xdetr_data.sources.places import Containers, Roots

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import InputError
 from xdetr_data.record import Rejected
-from xdetr_data.shards.index import BLANK, REJECTED, Codes
+from xdetr_data.shards.photo_index import BLANK, REJECTED, Codes
 from xdetr_data.sources.framing.files import ChunkRange, chunk_range
 from xdetr_data.sources.protocol import Heads, Kind, Problem, Source, Stated, place_of
 from xdetr_data.stages.choose_photos import STAGE

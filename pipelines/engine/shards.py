@@ -16,7 +16,7 @@ from pipelines.engine.recipe import Build, Samples
 from pipelines.execution import no_cycle_collector
 from xdetr_data.photos import BadPhoto, Photo, read_photo
 from xdetr_data.record import ImageRef
-from xdetr_data.shards.index import Codes
+from xdetr_data.shards.photo_index import Codes
 from xdetr_data.shards.spill import PLACE_FIELDS, read_spills
 from xdetr_data.shards.writer import (
     FileEntry,

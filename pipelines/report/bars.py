@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xdetr_data.statistics.collect import Statistics
 from xdetr_data.statistics.distributions import Binned, Histogram
-from xdetr_data.statistics.statistics import Statistics
 
 MAX_BARS = 18
 _STEPS = (1, 2, 5)

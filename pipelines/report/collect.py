@@ -16,7 +16,7 @@ from xdetr_data.manifest import Manifest, read_manifest
 from xdetr_data.photos import BadPhoto
 from xdetr_data.record import GroundedImage
 from xdetr_data.shards.reader import Found, find, read_photo_of
-from xdetr_data.statistics.statistics import Statistics, collect_statistics
+from xdetr_data.statistics.collect import Statistics, collect_statistics
 from xdetr_data.storage import Folder
 
 NO_PHOTO = "labels without photo"

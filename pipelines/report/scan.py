@@ -4,23 +4,24 @@ What stays in memory is 8 bytes a photo and the few labels that were asked for.
 """
 
 import hashlib
-import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xdetr_data.manifest import Manifest
 from xdetr_data.shards.reader import intact_labels, read_batches, stems
+from xdetr_data.shards.tables import Tables
+from xdetr_data.statistics.collect import PHRASES, ROWS_PER_BATCH, SCORE_EDGES
 from xdetr_data.statistics.distributions import Binned, Sums
-from xdetr_data.statistics.statistics import ROWS_PER_BATCH, SCORE_EDGES
 from xdetr_data.storage import Folder
 
-COLUMNS = ("key", "queries.list.element.phrases")
+COLUMNS = ("key", *(f"{PHRASES}.{name}" for name in ("regions", "score", "provenance.detail")))
+LABEL_AT = ("score", "key", "query_index", "phrase_index")  # columns in the order of ``LabelAt``
 _AGREEMENT = r"^trace (?P<value>[0-9]+(?:\.[0-9]+)?)"  # what ``pseudo-label --trace score|filter`` notes
 
 Ranks = NDArray[np.uint64]
@@ -56,17 +57,19 @@ def scan_labels(
     """Reads keys and phrases of all shards; raises InputError for damaged labels."""
     sums = Sums()
     ranks: list[Ranks] = [np.empty(0, np.uint64)]
-    best: list[LabelAt] = []
+    best = pd.DataFrame(columns=list(LABEL_AT))
     for stem in stems(manifest):
         with intact_labels(folder, stem):
             for batch in read_batches(folder, stem, COLUMNS, ROWS_PER_BATCH):
-                keys = batch["key"].to_pylist()
-                ranks.append(np.array([rank(key, seed) for key in keys], np.uint64))
-                best = heapq.nsmallest(lowest, chain(best, _lowest(batch, keys, lowest)))
-                sums.real("agreement", _agreement(batch), SCORE_EDGES)
+                tables = Tables(batch)
+                ranks.append(np.array([rank(key, seed) for key in tables.photos["key"]], np.uint64))
+                best = _sorted([best, _lowest(tables, lowest)]).head(lowest)
+                sums.real("agreement", _agreement(tables.phrases["detail"]), SCORE_EDGES)
                 advance(batch.num_rows)
     return LabelScan(
-        ranks=np.sort(np.concatenate(ranks)), lowest=tuple(best), agreement=sums.binned("agreement", SCORE_EDGES)
+        ranks=np.sort(np.concatenate(ranks)),
+        lowest=tuple(LabelAt(*row) for row in best.itertuples(index=False)),
+        agreement=sums.binned("agreement", SCORE_EDGES),
     )
 
 
@@ -84,35 +87,18 @@ def keys_of(folder: Folder, manifest: Manifest, ranks: Ranks, seed: int) -> list
     return [found[place] for place in sorted(found)]
 
 
-def _phrases(batch: pa.RecordBatch) -> pa.StructArray:
-    return batch["queries"].flatten().field("phrases").flatten()
+def _agreement(details: pd.Series) -> NDArray[np.float64]:
+    found = pc.extract_regex(pa.array(details, pa.string()), _AGREEMENT)  # pandas' own goes string by string
+    values = pc.cast(pc.drop_null(pc.struct_field(found, "value")), pa.float64())
+    return np.asarray(values.to_numpy(zero_copy_only=False))
 
 
-def _agreement(batch: pa.RecordBatch) -> NDArray[np.float64]:
-    details = _phrases(batch).field("provenance").field("detail")
-    values = pc.struct_field(pc.extract_regex(details, _AGREEMENT), "value")
-    return np.asarray(pc.cast(pc.drop_null(values), pa.float64()).to_numpy(zero_copy_only=False))
+def _lowest(tables: Tables, count: int) -> pd.DataFrame:
+    """The lowest scores of a batch; of equal ones the first, which are those of the smallest keys: rows are sorted."""
+    scores = tables.phrases["score"][tables.phrases["boxes"] > 0].dropna().nsmallest(count)
+    labels = tables.phrases.loc[scores.index]
+    return labels.join(tables.queries, on="query").join(tables.photos, on="photo")[list(LABEL_AT)]
 
 
-def _lowest(batch: pa.RecordBatch, keys: list[str], count: int) -> Iterator[LabelAt]:
-    """The lowest scores of a batch, and all that equal the highest of them, so that ties do not depend on batches."""
-    phrases = _phrases(batch)
-    scores = phrases.field("score").to_numpy(zero_copy_only=False).astype(np.float64)
-    has_boxes = pc.list_value_length(phrases.field("regions")).to_numpy(zero_copy_only=False) > 0
-    places = np.flatnonzero(has_boxes & ~np.isnan(scores))
-    if not count or not len(places):
-        return
-    if len(places) > count:
-        places = places[scores[places] <= np.partition(scores[places], count - 1)[count - 1]]
-    photo, query = _place_in_lists(pc.list_value_length(batch["queries"]))
-    of_query, phrase = _place_in_lists(pc.list_value_length(batch["queries"].flatten().field("phrases")))
-    for place in places.tolist():
-        owner = of_query[place]
-        yield LabelAt(float(scores[place]), keys[photo[owner]], int(query[owner]), int(phrase[place]))
-
-
-def _place_in_lists(lengths: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each item of flattened lists: the list that it is in, and its position there."""
-    sizes = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
-    owner = np.repeat(np.arange(len(sizes)), sizes)
-    return owner, np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+def _sorted(labels: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([one for one in labels if len(one)] or labels[:1]).sort_values(list(LABEL_AT))

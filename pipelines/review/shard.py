@@ -14,6 +14,7 @@ from xdetr_data.errors import InputError
 from xdetr_data.manifest import ShardEntry
 from xdetr_data.record import Rejected
 from xdetr_data.reviewing.decisions import Decision
+from xdetr_data.shards.index import index_name
 from xdetr_data.shards.reader import read_batches, read_samples
 from xdetr_data.shards.writer import (
     Sample,
@@ -48,7 +49,7 @@ def review_shard(context: ReviewContext, shard: int) -> ShardStats:
     stem = shard_name(context.prefix, shard)
     _count(context.dataset, stem, tally, came_in=True)
     decisions = context.decisions.get(shard, {})
-    labels = [one for one in parent.files if one.name in (f"{stem}.tar", f"{stem}.parquet")]
+    labels = [one for one in parent.files if one.name in (f"{stem}.tar", f"{stem}.parquet", index_name(stem))]
     others = [one for one in parent.files if one not in labels and one.name != rejects_name(shard)]
     for file in others if decisions else [*labels, *others]:
         copy_file(context.dataset, context.out, file.name, file.sha256)

@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from xdetr_data.manifest import Manifest, ShardEntry, read_manifest, write_manif
 from xdetr_data.photos import Photo, check_photo
 from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query, Region, Rejected
 from xdetr_data.schema import SAMPLE_ARROW_SCHEMA, SCHEMA_VERSION
+from xdetr_data.shards.index import encode_index, walk
 from xdetr_data.shards.plan import shard_of_key
+from xdetr_data.shards.tar_stream import TarDamage, iter_headers
 from xdetr_data.shards.writer import (
     FileEntry,
     Sample,
@@ -150,8 +153,10 @@ class TinyDataset:
         path = self.path / "manifest.json"
         path.write_text(json.dumps(_edited(json.loads(path.read_text()), edit)))
 
-    def forge(self) -> None:
-        """Makes manifest and done-markers state what the files are."""
+    def forge(self, *, indices: bool = True) -> None:
+        """Makes the indices, if so wanted, the manifest and the done-markers state what the files are."""
+        for shard in range(SHARDS if indices else 0):
+            self.index_again(shard)
 
         def restated(files: list[FileEntry]) -> list[FileEntry]:
             found = []
@@ -166,6 +171,13 @@ class TinyDataset:
             self.folder, msgspec.structs.replace(manifest, shards=shards, rejects=restated(manifest.rejects))
         )
         self.write_done_markers()
+
+    def index_again(self, shard: int = 0) -> None:
+        """Makes an index fit its tar, if that is one, and if there is an index."""
+        path = self.file(".idx", shard)
+        if path.exists():
+            with suppress(TarDamage, FileNotFoundError, UnicodeEncodeError), self.file(".tar", shard).open("rb") as tar:
+                path.write_bytes(encode_index(walk(iter_headers(tar))))
 
     def write_done_markers(self) -> None:
         manifest = self.manifest

@@ -1,6 +1,7 @@
 """A finished dataset opened for training: checked once at the start, then read at random within the current shards.
 
-A tar is walked from header to header once, when its first sample is wanted; from then on a sample is one read.
+A tar is walked from header to header once, when its first sample is wanted, so that one that is damaged is found before
+it is trained on, index or not; from then on a sample is one read.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ from tarfile import TarInfo
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest, read_manifest
 from xdetr_data.schema import SCHEMA_VERSION
+from xdetr_data.shards.index import Extent, walk
 from xdetr_data.shards.reader import PHOTO_SUFFIXES, stems
-from xdetr_data.shards.tar_stream import TarDamage, iter_headers, member_key
+from xdetr_data.shards.tar_stream import TarDamage, iter_headers
 from xdetr_data.storage import Folder
 
 OPEN_FILES = 16
-
-Extent = tuple[int, int]  # offset and length in bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,15 +131,10 @@ class ShardSet:
 
 def _locations(name: str, headers: Iterable[TarInfo]) -> list[Location]:
     """One location for each key, in the order of the tar."""
-    members: dict[str, dict[str, Extent]] = {}
-    for header in headers:
-        key, suffix = member_key(header.name)
-        if header.isreg():
-            members.setdefault(key, {})[suffix] = (header.offset_data, header.size)
     locations = []
-    for key, parts in members.items():
-        if "json" not in parts:
-            raise TarDamage(f"key {key!r} has no {key}.json")
-        photo = next((parts[one] for one in PHOTO_SUFFIXES if one in parts), None)
-        locations.append(Location(key=key, tar=name, labels=parts["json"], photo=photo))
+    for place in walk(headers):
+        if "json" not in place.members:
+            raise TarDamage(f"key {place.key!r} has no {place.key}.json")
+        photo = next((place.members[one] for one in PHOTO_SUFFIXES if one in place.members), None)
+        locations.append(Location(key=place.key, tar=name, labels=place.members["json"], photo=photo))
     return locations

@@ -1,51 +1,95 @@
-"""Which photo a name means: codes that stand for rows of the photo table, or for why there is none."""
+"""Where each sample lies in a shard's tar: ``<stem>.idx``, written beside the tar so that one sample is one range read.
 
-from collections.abc import Mapping
+The format is the text file of NVIDIA DALI's ``wds2idx`` (v1.2), which its ``fn.readers.webdataset`` takes as it is: a
+first line ``v1.2 <samples>``, then for each sample one line of ``<suffix> <offset> <size> <member's name>`` for each
+of its members. Offsets are of the member's data, behind its header.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from tarfile import TarInfo
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
+from xdetr_data.errors import InputError
+from xdetr_data.shards.tar_stream import BLOCK, member_key, padded
 
-# In place of a photo's row. A problem was accounted for where it was found, a blank is no element.
-REJECTED, EXCLUDED, BEYOND_LIMIT, MISSING, UNKNOWN, BLANK, PROBLEM = range(-1, -8, -1)
+VERSION = "v1.2"
+_FIELDS = 4
 
-Codes = NDArray[np.int32]
+Extent = tuple[int, int]  # offset and length in bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
-    """Sorted keys ``[M]`` (int64 ids, or names as bytes) and their codes ``[M]``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a sample's members lie in the tar: suffix (``json``, ``jpg``) → offset and length of its data."""
 
-    keys: NDArray[Any]
-    codes: Codes
+    key: str
+    members: Mapping[str, Extent]
 
-    @classmethod
-    def of(cls, codes: Mapping[str, int] | Mapping[int, int]) -> "Index":
-        """The index of a mapping from names or ids to codes."""
-        keys = sorted(codes)
-        raw = [key.encode() if isinstance(key, str) else key for key in keys]
-        found = np.array(raw) if raw else np.zeros(0, dtype=np.int64)
-        order = np.argsort(found, kind="stable")  # names are in the order of their bytes, not of their characters
-        return cls(found[order], np.array([codes[key] for key in keys], dtype=np.int32)[order])  # type: ignore[index]
+    @property
+    def extent(self) -> Extent:
+        """The one stretch of the tar that holds all members."""
+        begin = min(offset for offset, _ in self.members.values())
+        return begin, max(offset + size for offset, size in self.members.values()) - begin
 
-    def find(self, keys: pa.Array) -> Codes:
-        """Codes ``[N]`` of int64 ids or of names; PROBLEM where a key is null."""
-        if pa.types.is_integer(keys.type):
-            known = self._find(keys.fill_null(0).to_numpy(zero_copy_only=False))
-            return np.where(keys.is_null().to_numpy(zero_copy_only=False), np.int32(PROBLEM), known)
-        encoded = keys.dictionary_encode()  # looks each name up once
-        texts = encoded.dictionary.cast(pa.binary())
-        # numpy gives every name the room of the longest: one that is longer than all known ones becomes no text
-        texts = pc.if_else(pc.less_equal(pc.binary_length(texts), self.keys.dtype.itemsize), texts, b"\xff")
-        codes = np.append(self._find(np.array(texts.to_pylist(), dtype=np.bytes_)), np.int32(PROBLEM))
-        found: Codes = codes[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
-        return found
 
-    def _find(self, keys: NDArray[Any]) -> Codes:
-        if len(self.keys) == 0 or len(keys) == 0:
-            return np.full(len(keys), UNKNOWN, dtype=np.int32)
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[at] == keys, self.codes[at], UNKNOWN).astype(np.int32)
+def index_name(stem: str) -> str:
+    """Name of a shard's index."""
+    return f"{stem}.idx"
+
+
+def write_member(tar: Any, key: str, suffix: str, data: bytes) -> Extent:
+    """Writes one member with webdataset's ``TarWriter``; where its data came to lie, however long its header is."""
+    tar.write({"__key__": key, suffix: data})
+    return tar.tarstream.offset - padded(len(data)), len(data)
+
+
+def encode_index(places: Sequence[Place]) -> bytes:
+    """The file's bytes; ``decode_index`` inverts it."""
+    lines = [
+        " ".join(f"{suffix} {offset} {size} {place.key}.{suffix}" for suffix, (offset, size) in place.members.items())
+        for place in places
+    ]
+    return "".join(f"{line}\n" for line in [f"{VERSION} {len(places)}", *lines]).encode()
+
+
+def decode_index(data: bytes) -> list[Place]:
+    """The samples of an index in the order of the tar; raises InputError, saying at which line it is none."""
+    try:
+        head, *lines = data.decode().splitlines()
+        if head != f"{VERSION} {len(lines)}":
+            raise InputError(f"begins with {head[:40]!r}, not with '{VERSION} {len(lines)}'")
+    except (UnicodeDecodeError, ValueError) as error:
+        raise error if isinstance(error, InputError) else InputError(f"is no index ({error})") from error
+    places = [_place(number, line) for number, line in enumerate(lines, start=2)]
+    if len({place.key for place in places}) < len(places):
+        raise InputError("names a sample twice")
+    return places
+
+
+def _place(number: int, line: str) -> Place:
+    words = line.split(" ")
+    members: dict[str, Extent] = {}
+    keys = set()
+    try:
+        for begin in range(0, len(words), _FIELDS):
+            suffix, offset, size, name = words[begin : begin + _FIELDS]
+            key, same = member_key(name)
+            if suffix != same or suffix in members or int(offset) < BLOCK or int(size) < 0:
+                raise ValueError(f"{name!r}")
+            members[suffix] = (int(offset), int(size))
+            keys.add(key)
+        (key,) = keys
+    except ValueError as error:
+        raise InputError(f"line {number} does not name the members of one sample ({error})") from error
+    return Place(key=key, members=members)
+
+
+def walk(headers: Iterable[TarInfo]) -> list[Place]:
+    """What the index of a tar says, from the headers of the tar itself (``iter_headers``)."""
+    members: dict[str, dict[str, Extent]] = {}
+    for header in headers:
+        key, suffix = member_key(header.name)
+        if header.isreg():
+            members.setdefault(key, {})[suffix] = (header.offset_data, header.size)
+    return [Place(key=key, members=parts) for key, parts in members.items()]

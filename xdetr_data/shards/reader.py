@@ -44,7 +44,7 @@ def read_samples(folder: Folder, stem: str) -> Iterator[Sample]:
     with folder.open(name) as stream:
         try:
             for key, members in group_members(iter_members(stream)):
-                yield _sample(key, members)
+                yield sample_of(key, members)
         except (TarDamage, RecordError, OSError) as error:
             raise InputError(f"{folder.path(name)}: {error}; see 'xdetr-data validate {folder.url}'") from error
 
@@ -64,7 +64,8 @@ def group_members(members: Iterator[Member]) -> Iterator[tuple[str, list[Member]
         yield current, group
 
 
-def _sample(key: str, members: Sequence[Member]) -> Sample:
+def sample_of(key: str, members: Sequence[Member]) -> Sample:
+    """The sample that these members are; raises TarDamage or RecordError, naming the key, where they are none."""
     data: dict[str, bytes] = {}
     for member in members:
         if member.refused:

@@ -14,7 +14,7 @@ from xdetr_data.errors import InputError
 
 MAX_MEMBER_BYTES = 256 << 20  # a photo or its labels; what bounds the memory of a reader
 
-_BLOCK = tarfile.BLOCKSIZE
+BLOCK = tarfile.BLOCKSIZE
 _CHUNK = 1 << 20
 _KINDS = {
     tarfile.SYMTYPE: "a symbolic link",
@@ -32,10 +32,14 @@ class TarDamage(InputError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A member of a tar. ``refused`` says why its data was not read (a link, too large), else it is None."""
+    """A member of a tar, whose data begins at byte ``offset``.
+
+    ``refused`` says why its data was not read (a link, too large), else it is None.
+    """
 
     name: str
     data: bytes
+    offset: int
     refused: str | None = None
 
 
@@ -76,22 +80,23 @@ def iter_headers(stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
     offset = 0
     while True:
         stream.seek(offset)
-        header = _parse_header(stream.read(_BLOCK), offset)
+        header = _parse_header(stream.read(BLOCK), offset)
         if header is None:
             return
-        header.offset_data = offset + _BLOCK
+        header.offset_data = offset + BLOCK
         yield header
-        offset += _BLOCK + _padded(_stored_bytes(header))
+        offset += BLOCK + padded(_stored_bytes(header))
 
 
 def iter_members(stream: IO[bytes] | HashingReader) -> Iterator[Member]:
     """The members of a tar from its first to its end mark; raises TarDamage where it is none."""
     offset = 0
-    while (header := _parse_header(stream.read(_BLOCK), offset)) is not None:
+    while (header := _parse_header(stream.read(BLOCK), offset)) is not None:
         size = _stored_bytes(header)
         refused = _refusal(header)
-        yield Member(name=header.name, data=_body(stream, header, size, offset, keep=refused is None), refused=refused)
-        offset += _BLOCK + _padded(size)
+        data = _body(stream, header, size, offset, keep=refused is None)
+        yield Member(name=header.name, data=data, offset=offset + BLOCK, refused=refused)
+        offset += BLOCK + padded(size)
     while rest := stream.read(_CHUNK):
         if rest.strip(b"\0"):
             raise TarDamage(f"there is data behind the tar's end mark at byte {offset}")
@@ -103,7 +108,7 @@ def _parse_header(block: bytes, offset: int) -> tarfile.TarInfo | None:
     try:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
-        if len(block) == _BLOCK and not block.strip(b"\0"):
+        if len(block) == BLOCK and not block.strip(b"\0"):
             return None
         raise TarDamage(f"the tar has no valid header at byte {offset} ({error})") from error
     if header.size < 0:
@@ -115,8 +120,9 @@ def _stored_bytes(header: tarfile.TarInfo) -> int:
     return 0 if header.type in _KINDS else header.size
 
 
-def _padded(size: int) -> int:
-    return -(-size // _BLOCK) * _BLOCK
+def padded(size: int) -> int:
+    """Bytes that a member's data takes: whole blocks."""
+    return -(-size // BLOCK) * BLOCK
 
 
 def _refusal(header: tarfile.TarInfo) -> str | None:
@@ -130,7 +136,7 @@ def _refusal(header: tarfile.TarInfo) -> str | None:
 def _body(stream: IO[bytes] | HashingReader, header: tarfile.TarInfo, size: int, offset: int, *, keep: bool) -> bytes:
     """Data of a member, its padding consumed; nothing is kept of a member that is refused."""
     kept: list[bytes] = []
-    missing = _padded(size)
+    missing = padded(size)
     while missing:
         data = stream.read(min(_CHUNK, missing))
         if not data:

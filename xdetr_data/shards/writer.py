@@ -1,4 +1,4 @@
-"""Writes one shard: a tar of photos and labels, a Parquet file of the labels, rejects, and the done-marker."""
+"""Writes one shard: a tar of photos and labels, its index, a Parquet file of the labels, rejects, the done-marker."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from xdetr_data.photos import Photo
 from xdetr_data.record import GroundedImage, Rejected
 from xdetr_data.schema import REJECTED_ARROW_SCHEMA, SAMPLE_ARROW_SCHEMA, rejects_to_arrow, to_arrow, to_json
+from xdetr_data.shards.index import Place, encode_index, index_name, write_member
 from xdetr_data.storage import Folder, HashingWriter
 
 ROWS_PER_GROUP = 512
@@ -74,30 +75,37 @@ def _tar_writer(sink: HashingWriter) -> Any:
 
 
 def write_samples(folder: Folder, stem: str, samples: Iterable[Sample]) -> tuple[int, list[FileEntry]]:
-    """Writes ``stem.tar`` and ``stem.parquet`` from samples in the order of their keys; returns rows and files."""
-    rows = 0
+    """Writes tar, Parquet and index of a shard from samples in the order of their keys; returns rows and files."""
+    places: list[Place] = []
     with ExitStack() as stack:
-        tar_sink = stack.enter_context(folder.writing(f"{stem}.tar"))
-        parquet_sink = stack.enter_context(folder.writing(f"{stem}.parquet"))
+        names = (f"{stem}.tar", f"{stem}.parquet", index_name(stem))
+        sinks = [stack.enter_context(folder.writing(name)) for name in names]
+        tar_sink, parquet_sink, index_sink = sinks
         with (
             _tar_writer(tar_sink) as tar,
             pq.ParquetWriter(parquet_sink, SAMPLE_ARROW_SCHEMA, compression="zstd") as parquet,
         ):
             pending: list[GroundedImage] = []
             for sample in samples:
-                labels = to_json(sample.record) if sample.json is None else sample.json
-                members: dict[str, str | bytes] = {"__key__": sample.record.key, "json": labels}
-                if sample.photo is not None:
-                    members[sample.photo.suffix] = sample.photo.data
-                tar.write(members)
-                rows += 1
+                places.append(_write_sample(tar, sample))
                 pending.append(sample.record)
                 if len(pending) == ROWS_PER_GROUP:
                     parquet.write_table(to_arrow(pending))
                     pending = []
             if pending:
                 parquet.write_table(to_arrow(pending))
-    return rows, [entry(f"{stem}.tar", tar_sink), entry(f"{stem}.parquet", parquet_sink)]
+        index_sink.write(encode_index(places))
+    return len(places), [entry(name, sink) for name, sink in zip(names, sinks, strict=True)]
+
+
+def _write_sample(tar: Any, sample: Sample) -> Place:
+    """Writes the members in the order of their suffixes, as webdataset does."""
+    members = {"json": to_json(sample.record) if sample.json is None else sample.json}
+    if sample.photo is not None:
+        members[sample.photo.suffix] = sample.photo.data
+    key = sample.record.key
+    written = {suffix: write_member(tar, key, suffix, data) for suffix, data in sorted(members.items())}
+    return Place(key=key, members=written)
 
 
 def write_stats(folder: Folder, prefix: str, stats: ShardStats) -> None:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from xdetr_data.accounting import Tally
 from xdetr_data.photos import MAX_KEY_CHARS, photo_key
 from xdetr_data.record import Rejected
-from xdetr_data.shards.index import BEYOND_LIMIT, EXCLUDED, MISSING, REJECTED, Index
+from xdetr_data.shards.photo_index import BEYOND_LIMIT, EXCLUDED, MISSING, REJECTED, Index
 from xdetr_data.sources.places import Containers, Files, Places, Roots
 from xdetr_data.sources.protocol import FoundPhoto, PhotoSource, Problem, Stated
 

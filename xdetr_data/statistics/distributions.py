@@ -5,8 +5,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import pandas as pd
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
@@ -43,16 +42,13 @@ class Sums:
         self.bins: dict[str, Ints] = {}
         self.sums: dict[str, float] = {}
 
-    def names_of(self, what: str, names: pa.Array) -> None:
+    def names_of(self, what: str, names: pd.Series) -> None:
         """Counts strings."""
-        counted = pc.value_counts(names)
-        found = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
-        self.names.setdefault(what, Counter()).update(dict(found))
+        self.names.setdefault(what, Counter()).update(names.value_counts().to_dict())
 
     def whole(self, what: str, values: NDArray[Any]) -> None:
         """Counts whole numbers."""
-        found, counts = np.unique(values, return_counts=True)
-        self.values.setdefault(what, Counter()).update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+        self.values.setdefault(what, Counter()).update(pd.Series(values).value_counts().to_dict())
 
     def real(self, what: str, values: NDArray[np.float64], edges: tuple[float, ...]) -> None:
         """Counts real numbers by bin; those outside all bins join the first or the last."""

@@ -17,7 +17,7 @@ from xdetr_data.shards.writer import FileEntry, ShardStats, stats_name
 from xdetr_data.storage import Folder
 from xdetr_data.validation.violation import BUILD_AGAIN, COPY_AGAIN, DELETE, Violation, violation
 
-_STRAY_SUFFIXES = (".tar", ".parquet", ".stats.json", ".pkl", ".pickle")
+_STRAY_SUFFIXES = (".tar", ".parquet", ".idx", ".stats.json", ".pkl", ".pickle")
 _DEPTHS = ("*", "*/*")
 
 

@@ -1,4 +1,4 @@
-"""Checks of one shard: its tar member by member, its labels, its photos, its Parquet rows, its done-marker."""
+"""Checks of one shard: its tar member by member, its labels, photos, Parquet rows, its index, its done-marker."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +11,14 @@ from xdetr_data.manifest import ShardEntry
 from xdetr_data.photos import BadPhoto, check_photo
 from xdetr_data.record import KEY, GroundedImage
 from xdetr_data.schema import to_json
+from xdetr_data.shards.index import Extent, index_name
 from xdetr_data.shards.plan import shard_of_key
 from xdetr_data.shards.reader import PHOTO_SUFFIXES, group_members
 from xdetr_data.shards.tar_stream import HashingReader, Member, TarDamage, iter_members, member_key
 from xdetr_data.shards.writer import shard_name
 from xdetr_data.storage import Folder
 from xdetr_data.validation.files import Identity, check_files, check_stats
+from xdetr_data.validation.index import check_index
 from xdetr_data.validation.labels import check_labels
 from xdetr_data.validation.rows import LabelRows
 from xdetr_data.validation.violation import BUILD_AGAIN, COPY_AGAIN, Violation, violation
@@ -52,6 +54,9 @@ def check_shard(context: ShardContext, entry: ShardEntry) -> ShardReport:
     files = check_files(context.folder, entry.files, known=check.identity)
     contents = [*check.violations, *check.rows.violations]
     damaged = {one.file for one in files}
+    has_index = any(one.name == index_name(stem) for one in entry.files)
+    if has_index and check.members_are_known and check.file not in damaged:
+        contents += check_index(context.folder, stem, check.members)
     violations = [
         *files,
         *(_damaged(one) if one.file in damaged else one for one in contents),
@@ -78,21 +83,28 @@ class _TarCheck:
     seen: set[str] = field(default_factory=set)
     photos: int = 0
     identity: dict[str, Identity] = field(default_factory=dict)
+    members: dict[str, dict[str, Extent]] = field(default_factory=dict)
+    is_whole: bool = False
+
+    @property
+    def members_are_known(self) -> bool:
+        """Whether the tar was read to its end and holds no member that it may not hold."""
+        return self.is_whole and not any(one.rule.startswith("member-") for one in self.violations)
 
     def run(self, entry: ShardEntry) -> None:
         """Reads the tar to its end, or to where it is damaged, and compares it with its entry in the manifest."""
         try:
             with self.context.folder.open(self.file) as stream:
                 reader = HashingReader(stream)
-                is_whole = self._walk(reader)
+                self.is_whole = self._walk(reader)
                 reader.drain()
         except (InputError, OSError) as error:
             if self.context.folder.exists(self.file):  # else the manifest's list of files names it as missing
                 self._breach("tar-damaged", str(error), remedy=COPY_AGAIN)
             return
         self.identity[self.file] = Identity(reader.size, reader.sha256)
-        self.rows.finish(self.file, tar_is_whole=is_whole)
-        if is_whole:
+        self.rows.finish(self.file, tar_is_whole=self.is_whole)
+        if self.is_whole:
             self._check_list(self.file, self.keys, entry.rows)
         if self.rows.is_readable:
             self._check_list(self.rows.file, self.rows.keys, entry.rows)
@@ -148,6 +160,7 @@ class _TarCheck:
                 self._breach("member-extra", what, key)
             else:
                 seen.add(suffix)
+                self.members.setdefault(key, {})[suffix] = (member.offset, len(member.data))
                 yield suffix, member.data
 
     def _labels(self, key: str, data: dict[str, bytes]) -> GroundedImage | None:

@@ -600,3 +600,57 @@ def test_the_first_difference_says_where() -> None:
 def test_the_tiny_dataset_is_what_its_tests_assume() -> None:
     assert sample(KEYS[0]).photo is not None
     assert sample(KEYS[0], photo=False).record.image.sha256 is None
+
+
+def exchanged(text: str) -> str:
+    """An index in which two samples stand in each other's line."""
+    head, first, second, *rest = text.splitlines(keepends=True)
+    return "".join([head, second, first, *rest])
+
+
+def one_less(text: str) -> str:
+    """An index without its last sample."""
+    head, *lines = text.splitlines(keepends=True)
+    return "".join([head.replace(str(len(lines)), str(len(lines) - 1)), *lines[:-1]])
+
+
+@pytest.mark.parametrize(
+    ("damage", "rule", "what"),
+    [
+        (lambda text: text.replace("jpg 512 ", "jpg 1024 ", 1), "index-differs", "says {'jpg': (1024, "),
+        (exchanged, "index-differs", f"is not in {TAR}'s order"),
+        (one_less, "index-differs", "lists 5 samples"),
+        (lambda text: text[:-5], "index-unreadable", "does not name the members of one sample"),
+        (lambda text: "", "index-unreadable", "is no index"),
+    ],
+)
+def test_an_index_that_does_not_lead_to_its_members_is_named(
+    damage: Callable[[str], str], rule: str, what: str, dataset: TinyDataset
+) -> None:
+    index = dataset.file(".idx")
+    index.write_text(damage(index.read_text()))
+    dataset.forge(indices=False)
+    (found,) = check(dataset).violations
+    assert (found.file, found.rule) == (index.name, rule)
+    assert what in found.what
+
+
+def test_an_index_that_was_changed_after_the_build_is_to_be_copied_again(dataset: TinyDataset) -> None:
+    index = dataset.file(".idx")
+    index.write_text(exchanged(index.read_text()))
+    found = check(dataset).violations
+    assert {(one.file, one.rule) for one in found} == {(index.name, "file-checksum"), (index.name, "index-differs")}
+    assert all("copy the file again" in one.remedy for one in found)
+
+
+def test_a_dataset_without_indices_is_valid_and_an_index_of_nobody_is_a_stray(dataset: TinyDataset) -> None:
+    def without(manifest: Any) -> None:
+        for shard in manifest["shards"]:
+            shard["files"] = [one for one in shard["files"] if not one["name"].endswith(".idx")]
+
+    dataset.edit_manifest(without)
+    dataset.write_done_markers()
+    assert named(check(dataset)) == {(dataset.file(".idx", shard).name, "stray-file") for shard in range(SHARDS)}
+    for shard in range(SHARDS):
+        dataset.file(".idx", shard).unlink()
+    assert check(dataset).violations == []

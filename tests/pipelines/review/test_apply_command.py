@@ -75,8 +75,8 @@ def test_without_decisions_every_shard_is_byte_for_byte_the_parent_s(out: Path) 
     before = files_of(out)
     assert review(out, []).code == 0
     after = files_of(out.parent / "new")
-    shards = [name for name in before if name.endswith((".tar", ".parquet"))]
-    assert len(shards) == 3 * SHARDS
+    shards = [name for name in before if name.endswith((".tar", ".parquet", ".idx"))]
+    assert len(shards) == 4 * SHARDS
     assert {name: after[name] == before[name] for name in shards} == dict.fromkeys(shards, True)
     assert valid(out.parent / "new")
     assert files_of(out) == before

@@ -8,25 +8,27 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from xdetr_data.boxes import area_xyxy
 from xdetr_data.manifest import Manifest
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.reader import intact_labels, read_batches, stems
+from xdetr_data.shards.tables import BOX, Tables, per
 from xdetr_data.statistics.distributions import Binned, Histogram, Sums, histogram
 from xdetr_data.statistics.words import words_of_spans, words_of_texts
 from xdetr_data.storage import Folder
 
 STATISTICS = "statistics.json"
 ROWS_PER_BATCH = 4096
+PHRASES = "queries.list.element.phrases.list.element"
+COLUMNS = (
+    *("image.source", "image.height", "image.width"),
+    *(f"regions.list.element.{name}" for name in ("box_xyxy", "is_crowd", "provenance.source")),
+    *(f"queries.list.element.{name}" for name in ("text", "is_exhaustive")),
+    *(f"{PHRASES}.{name}" for name in ("spans", "regions", "score", "provenance.source")),
+)
 AREA_EDGES = (0.0, 0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 SCORE_EDGES = tuple(round(0.1 * step, 1) for step in range(11))
-
-Ints = NDArray[np.int64]
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +66,8 @@ def collect_statistics(folder: Folder, manifest: Manifest, advance: Callable[[in
     sums = Sums()
     for stem in stems(manifest):
         with intact_labels(folder, stem):
-            for batch in read_batches(folder, stem, rows=ROWS_PER_BATCH):
-                _count_batch(sums, batch)
+            for batch in read_batches(folder, stem, COLUMNS, ROWS_PER_BATCH):
+                _count_batch(sums, Tables(batch))
                 advance(batch.num_rows)
     tars = [one.bytes for entry in manifest.shards for one in entry.files if one.name.endswith(".tar")]
     by_name: dict[str, Any] = {
@@ -104,69 +106,41 @@ def write_statistics(folder: Folder, statistics: Statistics) -> None:
     folder.write(STATISTICS, msgspec.json.format(msgspec.json.encode(statistics), indent=1))
 
 
-def _lengths(lists: pa.Array) -> Ints:
-    """Length of each list, ``[N]``."""
-    return np.asarray(pc.list_value_length(lists).to_numpy(zero_copy_only=False), dtype=np.int64)
-
-
-def _owner(lengths: Ints) -> Ints:
-    """Which list each item of flattened lists belongs to, ``[sum of lengths]``."""
-    return np.repeat(np.arange(len(lengths)), lengths)
-
-
-def _count_batch(sums: Sums, batch: pa.RecordBatch) -> None:
-    regions = batch["regions"].flatten()
-    queries = batch["queries"].flatten()
-    phrases = queries.field("phrases").flatten()
-    regions_of_photo, queries_of_photo = _lengths(batch["regions"]), _lengths(batch["queries"])
-    phrases_of_query = _lengths(queries.field("phrases"))
-    photo_of_query = _owner(queries_of_photo)
-    photo_of_phrase = photo_of_query[_owner(phrases_of_query)]
-    for name, count in (("photos", len(batch)), ("queries", len(queries)), ("phrases", len(phrases))):
-        sums.totals[name] += count
-    sums.totals["exhaustive_queries"] += pc.sum(queries.field("is_exhaustive")).as_py() or 0
-    sums.names_of("photos_by_source", batch["image"].field("source"))
-    sums.names_of("phrases_by_source", phrases.field("provenance").field("source"))
-    sums.whole("queries_per_photo", queries_of_photo)
-    sums.whole("regions_per_photo", regions_of_photo)
-    sums.whole("phrases_per_query", phrases_of_query)
-    sums.whole("phrases_per_photo", np.bincount(photo_of_phrase, minlength=len(batch)))
-    _count_regions(sums, batch["image"], regions, regions_of_photo)
-    _count_links(sums, phrases, photo_of_phrase, regions_of_photo)
-    _count_words(sums, queries, phrases, _owner(phrases_of_query))
-    scores = pc.drop_null(phrases.field("score")).to_numpy(zero_copy_only=False)
-    sums.real("phrase_score", scores, SCORE_EDGES)
-
-
-def _count_regions(sums: Sums, images: pa.StructArray, regions: pa.StructArray, regions_of_photo: Ints) -> None:
-    sums.totals["regions"] += len(regions)
-    sums.totals["crowd_regions"] += pc.sum(regions.field("is_crowd")).as_py() or 0
-    sums.names_of("regions_by_source", regions.field("provenance").field("source"))
-    boxes_xyxy = regions.field("box_xyxy").flatten().to_numpy(zero_copy_only=False).reshape(-1, 4)
-    height, width = (images.field(name).to_numpy(zero_copy_only=False) for name in ("height", "width"))
-    photo_area = (height.astype(np.float64) * width)[_owner(regions_of_photo)]
-    sums.real("box_area", area_xyxy(boxes_xyxy) / photo_area, AREA_EDGES)
-
-
-def _count_links(sums: Sums, phrases: pa.StructArray, photo_of_phrase: Ints, regions_of_photo: Ints) -> None:
-    """Phrase ↔ region links: a region is textless where no phrase names it."""
-    boxes_of_phrase = _lengths(phrases.field("regions"))
-    sums.whole("boxes_per_phrase", boxes_of_phrase)
-    begin_of_photo = np.cumsum(regions_of_photo) - regions_of_photo
-    named = begin_of_photo[photo_of_phrase[_owner(boxes_of_phrase)]]
-    named = named + phrases.field("regions").flatten().to_numpy(zero_copy_only=False)
-    phrases_of_region = np.bincount(named, minlength=int(regions_of_photo.sum()))
+def _count_batch(sums: Sums, tables: Tables) -> None:
+    photos, queries, phrases = tables.photos, tables.queries, tables.phrases
+    regions, links = tables.regions, tables.links
+    phrases_of_region = per(links["region"], regions)
+    for name, count in (
+        ("photos", len(photos)),
+        ("queries", len(queries)),
+        ("phrases", len(phrases)),
+        ("regions", len(regions)),
+        ("textless_regions", (phrases_of_region == 0).sum()),
+        ("crowd_regions", regions["is_crowd"].sum()),
+        ("exhaustive_queries", queries["is_exhaustive"].sum()),
+    ):
+        sums.totals[name] += int(count)
+    sums.names_of("photos_by_source", photos["source"])
+    sums.names_of("phrases_by_source", phrases["provenance"])
+    sums.names_of("regions_by_source", regions["provenance"])
+    sums.whole("queries_per_photo", per(queries["photo"], photos))
+    sums.whole("regions_per_photo", per(regions["photo"], photos))
+    sums.whole("phrases_per_photo", per(queries["photo"].take(phrases["query"]), photos))
+    sums.whole("phrases_per_query", per(phrases["query"], queries))
+    sums.whole("boxes_per_phrase", phrases["boxes"])
     sums.whole("phrases_per_region", phrases_of_region)
-    sums.totals["textless_regions"] += int((phrases_of_region == 0).sum())
+    _count_words(sums, tables)
+    photo_area = (photos["height"] * photos["width"].astype("float64")).take(regions["photo"]).to_numpy()
+    sums.real("box_area", area_xyxy(regions[[*BOX]].to_numpy()) / photo_area, AREA_EDGES)
+    sums.real("phrase_score", phrases["score"].dropna().to_numpy(), SCORE_EDGES)
 
 
-def _count_words(sums: Sums, queries: pa.StructArray, phrases: pa.StructArray, query_of_phrase: Ints) -> None:
-    texts = queries.field("text").to_pylist()
+def _count_words(sums: Sums, tables: Tables) -> None:
+    texts, spans = tables.queries["text"].tolist(), tables.spans
+    text_of_span = tables.phrases["query"].to_numpy()[spans["phrase"]]
+    words = words_of_spans(texts, text_of_span, spans[["begin", "end"]].to_numpy())
     sums.whole("words_per_query", words_of_texts(texts))
-    spans_of_phrase = _lengths(phrases.field("spans"))
-    spans_char = phrases.field("spans").flatten().flatten().to_numpy(zero_copy_only=False).reshape(-1, 2)
-    words = words_of_spans(texts, query_of_phrase[_owner(spans_of_phrase)], spans_char)
-    sums.whole("words_per_phrase", np.bincount(_owner(spans_of_phrase), words, minlength=len(phrases)).astype(np.int64))
+    sums.whole("words_per_phrase", per(spans["phrase"], tables.phrases, words))
 
 
 def distributions(statistics: Statistics) -> Iterator[tuple[str, Histogram]]:

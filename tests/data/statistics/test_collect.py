@@ -13,9 +13,9 @@ from xdetr_data.manifest import Manifest, ShardEntry
 from xdetr_data.record import GroundedImage
 from xdetr_data.shards.writer import Sample, write_samples
 from xdetr_data.spans import span_text
-from xdetr_data.statistics import statistics as module
+from xdetr_data.statistics import collect as module
+from xdetr_data.statistics.collect import STATISTICS, Statistics, collect_statistics, write_statistics
 from xdetr_data.statistics.distributions import Histogram, Sums, histogram
-from xdetr_data.statistics.statistics import STATISTICS, Statistics, collect_statistics, write_statistics
 from xdetr_data.statistics.words import words_of_spans, words_of_texts
 from xdetr_data.storage import Folder
 
