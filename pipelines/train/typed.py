@@ -46,12 +46,10 @@ def _told(message: str, values: Any, kind: Any) -> str:
             return f"{key} is missing"
         fields = _fields(kind, values)
         return f"{key} is unknown{nearest(broken['key'], [one for one in fields if one not in values] or fields)}"
-    rule = next(
-        (meta.description for one in (kind, *get_args(kind)) for meta in getattr(one, "__metadata__", ())), None
-    )
-    if rule is None or ", got " in text:
+    bounds = [bound for one in (kind, *get_args(kind)) for bound in getattr(one, "__metadata__", ())]
+    if not bounds or ", got " in text:
         return f"{place}: {text}"
-    return f"{place} is {float(values) if '`float`' in text else values}; it must be {rule}"
+    return f"{place} is {float(values) if '`float`' in text else values}; it must be {bounds[0].description}"
 
 
 def _fields(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
