@@ -38,6 +38,11 @@ def config_hash(config: Any, inputs: Sequence[InputEntry], plan_digest: str) -> 
     return hashlib.sha256(msgspec.json.encode(identity, order="deterministic")).hexdigest()
 
 
+def choice_hash(base_digest: str, chosen_by: Any) -> str:
+    """Hash of a dataset whose labels are chosen from a trail: of the trail, and of the options that choose."""
+    return hashlib.sha256(msgspec.json.encode([base_digest, chosen_by], order="deterministic")).hexdigest()
+
+
 def open_output(out: Folder, existing: Existing) -> None:
     """Makes sure that the folder may be written to; raises OutputError where something is in the way."""
     found = _content(out)

@@ -224,7 +224,15 @@ def test_every_error_for_users_is_of_one_family() -> None:
 PUBLIC = {
     record: {"KEY", "GroundedImage", "ImageRef", "Phrase", "Provenance", "Query", "Region", "Rejected"},
     schema: {
-        *("SAMPLE_ARROW_SCHEMA", "REJECTED_ARROW_SCHEMA", "SCHEMA_VERSION", "to_json", "from_json", "to_row"),
+        *(
+            "SAMPLE_ARROW_SCHEMA",
+            "REJECTED_ARROW_SCHEMA",
+            "AMBIGUOUS_CUT_ARROW_SCHEMA",
+            "SCHEMA_VERSION",
+            "to_json",
+            "from_json",
+            "to_row",
+        ),
         *("KEY", "ImageJson", "SampleJson", "to_arrow", "from_arrow", "rejects_to_arrow", "sample_json_schema"),
     },
     manifest: {

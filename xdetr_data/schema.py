@@ -98,6 +98,16 @@ SAMPLE_ARROW_SCHEMA = pa.schema(
     ]
 )
 REJECTED_ARROW_SCHEMA = pa.schema([(name, pa.string()) for name in Rejected.__struct_fields__])
+# Possible boundaries of a paragraph that the evidence neither proves nor excludes, and how they were decided.
+AMBIGUOUS_CUT_ARROW_SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("group", pa.string()),
+        ("offset", pa.int32()),
+        ("is_cut", pa.bool_()),
+        ("caption", pa.string()),
+    ]
+)
 
 
 def _to_wire(sample: GroundedImage) -> SampleJson:

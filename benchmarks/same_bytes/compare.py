@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-NEW_FOLDER = "index/"  # files below it may be new
+NEW_ENDING = ".idx"  # an index of a tar may be new
 _OF_THE_RUN = {"config", "config_hash", "tool_version"}
 _OF_THE_TIME = {"config_hash", "seconds", "photos_per_second", "waiting_share"}
 
@@ -29,7 +29,7 @@ def compare_folders(before: Path, after: Path) -> Difference:
     result = Difference()
     names = [_names(folder) for folder in (before, after)]
     result.lines += [f"{name}: only before" for name in sorted(names[0] - names[1])]
-    result.lines += [f"{name}: only after" for name in sorted(names[1] - names[0]) if not name.startswith(NEW_FOLDER)]
+    result.lines += [f"{name}: only after" for name in sorted(names[1] - names[0]) if not name.endswith(NEW_ENDING)]
     for name in sorted(names[0] & names[1]):
         was, now = (before / name).read_bytes(), (after / name).read_bytes()
         result.files += 1
@@ -64,7 +64,7 @@ def _without_new(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_new(one) for key, one in value.items()}
     if isinstance(value, list):
-        new = [isinstance(one, dict) and str(one.get("name", "")).startswith(NEW_FOLDER) for one in value]
+        new = [isinstance(one, dict) and str(one.get("name", "")).endswith(NEW_ENDING) for one in value]
         return [_without_new(one) for one, is_new in zip(value, new, strict=True) if not is_new]
     return value
 

@@ -1,6 +1,5 @@
 """What is done stays done: the markers of partitions and shards, and the parts of a run that are repeated for them."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from pipelines import console
 from pipelines.execution import Executor
 from pipelines.folder import WORK, has_files
 from xdetr_data.accounting import Tally
-from xdetr_data.shards.writer import FileEntry, ShardStats, read_stats, write_stats
+from xdetr_data.shards.writer import FileEntry, ShardStats, read_stats
 from xdetr_data.storage import Folder
 
 # What decoding a done-marker raises that somebody cut short or changed: what it marks is not done.
@@ -78,30 +77,6 @@ def _partition_done(out: Folder, task: PartitionTask, digest: str) -> PartitionD
     except UNREADABLE:
         return None
     return done if done.config_hash == digest and has_files(out, [done.rejects]) else None
-
-
-def finish_shard(
-    out: Folder,
-    prefix: str,
-    shard: int,
-    *,
-    rows: int,
-    files: list[FileEntry],
-    tally: Tally,
-    config_hash: str,
-    started: float,
-) -> ShardStats:
-    """Writes the done-marker of a shard whose files are written; ``started`` is when, by ``time.monotonic``."""
-    stats = ShardStats(
-        shard=shard,
-        rows=rows,
-        files=files,
-        accounting=tally.to_builtins(),
-        config_hash=config_hash,
-        seconds=round(time.monotonic() - started, 3),
-    )
-    write_stats(out, prefix, stats)
-    return stats
 
 
 def run_shards(

@@ -1,6 +1,5 @@
 """A run of any recipe, as a table of contents: inputs, plan, partition, (model,) shards, manifest."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from pipelines.engine.plan import Plan, make_plan
 from pipelines.engine.recipe import Recipe, Samples
 from pipelines.engine.shards import BuiltSamples, ShardContext, ShardElements, build_shard
 from pipelines.execution import Executor, executor
-from pipelines.folder import Existing, claim_output, close_output, config_hash, open_output
+from pipelines.folder import Existing, choice_hash, claim_output, close_output, config_hash, open_output
 from pipelines.inputs import identify_inputs
 from pipelines.machine import Mixture, machines_of
 from pipelines.recipe_options import deciding
@@ -96,13 +95,8 @@ def prepare(recipe: Recipe, run: Executor) -> Prepared:
     chosen_by = None if recipe.model is None else options.pop(recipe.model.chosen_by)
     labels = [source.label for source in recipe.sources]
     base = config_hash([recipe.name, options, labels, models], inputs, plan.digest)
-    digest = base if recipe.model is None else choice_digest(base, chosen_by)
+    digest = base if recipe.model is None else choice_hash(base, chosen_by)
     return Prepared(recipe=recipe, inputs=inputs, plan=plan, models=models, base_digest=base, digest=digest)
-
-
-def choice_digest(base_digest: str, chosen_by: Any) -> str:
-    """Hash of a dataset whose labels are chosen from a trail: of the trail, and of the options that choose."""
-    return hashlib.sha256(msgspec.json.encode([base_digest, chosen_by], order="deterministic")).hexdigest()
 
 
 def check_not_empty(plan: Plan, task: str, *, nothing: str, remedy: str) -> None:

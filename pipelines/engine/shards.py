@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipelines.engine.done import finish_shard
 from pipelines.engine.outcome import Ledger, Outcome, PhotoToBuild
 from pipelines.engine.recipe import Build, Samples
 from pipelines.execution import no_cycle_collector
@@ -19,14 +17,14 @@ from xdetr_data.record import ImageRef
 from xdetr_data.shards.photo_index import Codes
 from xdetr_data.shards.spill import PLACE_FIELDS, read_spills
 from xdetr_data.shards.writer import (
-    FileEntry,
     Sample,
     ShardStats,
-    entry,
+    finish_shard,
     rejects_name,
     shard_name,
     write_rejects,
     write_samples,
+    write_table,
 )
 from xdetr_data.sources.elements import Element, PhotoElements, Rows
 from xdetr_data.sources.protocol import ELEMENT_BYTES, Source
@@ -140,7 +138,7 @@ def build_shard(context: ShardContext, shard: int) -> ShardStats:
         rows, files = write_samples(context.out, shard_name(context.prefix, shard), samples)
     files.append(write_rejects(context.out, rejects_name(shard), ledger.rejects))
     for name, schema in context.tables.items():
-        files.append(_write_table(context.out, f"{name}/{shard:06d}.parquet", ledger.tables.get(name, []), schema))
+        files.append(write_table(context.out, f"{name}/{shard:06d}.parquet", ledger.tables.get(name, []), schema))
     return finish_shard(
         context.out,
         context.prefix,
@@ -151,9 +149,3 @@ def build_shard(context: ShardContext, shard: int) -> ShardStats:
         config_hash=context.config_hash,
         started=started,
     )
-
-
-def _write_table(folder: Folder, name: str, rows: list[Mapping[str, Any]], schema: pa.Schema) -> FileEntry:
-    with folder.writing(name) as sink:
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
-    return entry(name, sink)

@@ -7,10 +7,10 @@ import msgspec
 
 from pipelines import console
 from pipelines.engine.done import UNREADABLE, run_shards
-from pipelines.engine.run import choice_digest, shard_entries
+from pipelines.engine.run import shard_entries
 from pipelines.engine.shards import ShardContext, build_shard
 from pipelines.execution import executor
-from pipelines.folder import Existing, check_not_itself, claim_output, close_output, copy_file, open_output
+from pipelines.folder import Existing, check_not_itself, choice_hash, claim_output, close_output, copy_file, open_output
 from pipelines.labelling.options import LabelOptions
 from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
 from xdetr_data.accounting import Tally
@@ -36,7 +36,7 @@ def rethreshold(
     labels = msgspec.structs.replace(_labels(dataset, earlier), **changes)
     trails = [_stats(dataset, TRAIL_PREFIX, one.shard) for one in earlier.shards]
     old = [_stats(dataset, earlier.prefix, one.shard) for one in earlier.shards]
-    digest = choice_digest(trails[0].config_hash, msgspec.to_builtins(labels))
+    digest = choice_hash(trails[0].config_hash, msgspec.to_builtins(labels))
     open_output(out, existing)
     with executor(workers) as run:
         if (finished := claim_output(out, digest, existing)) is not None:

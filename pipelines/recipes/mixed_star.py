@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
-import pyarrow as pa
 
 from pipelines import console
 from pipelines.engine.outcome import READ, Outcome, PhotoToBuild
@@ -14,6 +13,7 @@ from xdetr_data.boxed import BoxedQuery, LooseBox
 from xdetr_data.boxes import Box, xywh_to_xyxy
 from xdetr_data.errors import ConfigError
 from xdetr_data.record import GroundedImage
+from xdetr_data.schema import AMBIGUOUS_CUT_ARROW_SCHEMA
 from xdetr_data.sources import coco
 from xdetr_data.sources.elements import Element, PhotoElements
 from xdetr_data.sources.exclusions import read_exclusions
@@ -34,11 +34,6 @@ DEFAULT_MERGE_IOU = {"coco": 0.75, "vg": 0.75, "flickr": 1.0}
 PACKING_IOU = 0.5
 CLIPPED = "clipped-boxes"
 PLACE, SPLIT, BOXES = "place_annotations", "split_paragraph", "place_boxes"
-_TEXT = pa.string()
-# A possible boundary that the evidence neither proves nor excludes, and how it was decided.
-AMBIGUOUS_SCHEMA = pa.schema(
-    {"key": _TEXT, "group": _TEXT, "offset": pa.int32(), "is_cut": pa.bool_(), "caption": _TEXT}
-)
 
 
 class MixedStarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,9 +47,7 @@ class MixedStarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_f
     image_root: ImageRoot = msgspec.field(default_factory=dict)
     no_split: Annotated[bool, flag("Keep paragraphs whole: mixed instead of mixed*.")] = False
     boxes: Annotated[Literal["coco", "none"], flag("Add COCO's boxes as class-agnostic regions, or none.")] = "coco"
-    dedupe_iou: Annotated[float, flag("A COCO box with at least this IoU with a named region is the same object.")] = (
-        0.7
-    )
+    dedupe_iou: Annotated[float, flag("A COCO box with this IoU with a named region is the same object.")] = 0.7
     merge_iou: Annotated[
         dict[str, float],
         flag(
@@ -79,8 +72,10 @@ class MixedStarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_f
             raise ConfigError("--boxes coco needs --coco-instances FILE; for mixed* without boxes say --boxes none")
         if not self.image_root and not self.metadata_only:
             raise ConfigError("no photos: give --image-root SOURCE=DIR (coco, vg, flickr), or --metadata-only")
-        shares = [("--dedupe-iou", self.dedupe_iou), *(("--merge-iou", value) for value in self.merge_iou.values())]
-        for option, value in shares:
+        for option, value in (
+            ("--dedupe-iou", self.dedupe_iou),
+            *(("--merge-iou", v) for v in self.merge_iou.values()),
+        ):
             if not 0 < value <= 1:
                 raise ConfigError(f"{option} {value} must be above 0 and at most 1")
         super().check()
@@ -104,10 +99,9 @@ def recipe(options: MixedStarOptions) -> Recipe:
     `xdetr-data build-mixed-star --mdetr final_mixed_train.json --boxes none --metadata-only --out labels --dry-run`
     """
     options.check()
-    has_boxes = options.boxes == "coco"
-    if options.coco_instances and not has_boxes:
+    if options.coco_instances and options.boxes == "none":
         console.say("--boxes none: the --coco-instances files are not read")
-    instances = options.coco_instances if has_boxes else ()
+    instances = options.coco_instances if options.boxes == "coco" else ()
     return Recipe(
         name="build-mixed-star",
         prefix=f"{'mixed' if options.no_split else 'mixed-star'}-{options.split}",
@@ -116,7 +110,7 @@ def recipe(options: MixedStarOptions) -> Recipe:
         photos=NoPhotos() if options.metadata_only else Roots(folders=options.image_root, option="--image-root"),
         lists=read_exclusions(options.exclude),
         build=build_photo,
-        tables={"ambiguous": AMBIGUOUS_SCHEMA},
+        tables={"ambiguous": AMBIGUOUS_CUT_ARROW_SCHEMA},
         seconds={"annotation": 1 / 12_000},  # of one process, from docs/benchmarks.md
         nothing="the inputs hold no paragraph",
         remedy="check --mdetr, --exclude and --limit",
@@ -181,8 +175,7 @@ def _paragraph_queries(
             outcome.reject("annotation", PLACE, *place, where=source.where)
             if place[0] != "bad-span":
                 spans.append(join_spans(annotation.tokens_positive, paragraph.caption))
-    group = f"{element.label}#{paragraph.id}"
-    sentences: tuple[Span, ...] = ((0, len(paragraph.caption)),)
+    group, sentences = f"{element.label}#{paragraph.id}", ((0, len(paragraph.caption)),)
     if paragraph.is_packed and not options.no_split:
         together = hulls_of_overlapping([one.spans for _, one in placed], boxes, PACKING_IOU)
         sentences = _split(paragraph, group, spans, together, outcome)
@@ -191,8 +184,7 @@ def _paragraph_queries(
     )
     for source, one in placed:
         if one in homeless:
-            detail = f"spans {list(one.spans)}"
-            outcome.reject("annotation", SPLIT, "span-crosses-queries", detail, where=source.where)
+            outcome.reject("annotation", SPLIT, "span-crosses-queries", f"spans {list(one.spans)}", where=source.where)
     outcome.use("paragraph")
     outcome.use("annotation", len(placed) - len(homeless))
     return queries
@@ -218,12 +210,9 @@ def _place(
     box = check_box(annotation.bbox, is_crowd=bool(annotation.iscrowd), size_hw=size_hw, crowd=crowd)
     if len(box) == 2:
         return box
-    return PlacedAnnotation(
-        id=str(annotation.id),
-        box_xyxy=box,
-        is_clipped=xywh_to_xyxy(annotation.bbox) != box,
-        spans=join_spans(annotation.tokens_positive, caption),
-    )
+    is_clipped = xywh_to_xyxy(annotation.bbox) != box
+    spans = join_spans(annotation.tokens_positive, caption)
+    return PlacedAnnotation(id=str(annotation.id), box_xyxy=box, is_clipped=is_clipped, spans=spans)
 
 
 def _split(
@@ -249,18 +238,12 @@ def _loose_boxes(
     loose: list[LooseBox] = []
     boxes = [coco.parse_box(element.data) for element in elements]
     for element, box in outcome.readable("box", elements, boxes):
-        checked = check_box(box.bbox, is_crowd=bool(box.iscrowd), size_hw=size_hw, crowd=options.crowd)
+        where, is_crowd = element.where, bool(box.iscrowd)
+        checked = check_box(box.bbox, is_crowd=is_crowd, size_hw=size_hw, crowd=options.crowd)
         if len(checked) == 2:
-            outcome.reject("box", BOXES, *checked, where=element.where)
+            outcome.reject("box", BOXES, *checked, where=where)
             continue
         outcome.note(CLIPPED, xywh_to_xyxy(box.bbox) != checked)
-        loose.append(
-            LooseBox(
-                box_xyxy=checked,
-                is_crowd=bool(box.iscrowd),
-                source=element.label,
-                annotation_id=str(box.id),
-                input_ref=element.where,
-            )
-        )
+        source = {"source": element.label, "annotation_id": str(box.id), "input_ref": where}
+        loose.append(LooseBox(box_xyxy=checked, is_crowd=is_crowd, **source))
     return loose

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
-from pipelines.engine.done import finish_shard
 from pipelines.folder import copy_file
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import InputError
@@ -19,6 +18,7 @@ from xdetr_data.shards.reader import read_batches, read_samples
 from xdetr_data.shards.writer import (
     Sample,
     ShardStats,
+    finish_shard,
     rejects_name,
     shard_name,
     write_rejects,

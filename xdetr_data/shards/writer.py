@@ -1,13 +1,16 @@
 """Writes one shard: a tar of photos and labels, its index, a Parquet file of the labels, rejects, the done-marker."""
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xdetr_data.accounting import Tally
 from xdetr_data.photos import Photo
 from xdetr_data.record import GroundedImage, Rejected
 from xdetr_data.schema import REJECTED_ARROW_SCHEMA, SAMPLE_ARROW_SCHEMA, rejects_to_arrow, to_arrow, to_json
@@ -113,10 +116,41 @@ def write_stats(folder: Folder, prefix: str, stats: ShardStats) -> None:
     folder.write(stats_name(prefix, stats.shard), msgspec.json.format(msgspec.json.encode(stats), indent=1))
 
 
+def finish_shard(
+    folder: Folder,
+    prefix: str,
+    shard: int,
+    *,
+    rows: int,
+    files: list[FileEntry],
+    tally: Tally,
+    config_hash: str,
+    started: float,
+) -> ShardStats:
+    """Writes the done-marker of a shard whose files are written; ``started`` is when, by ``time.monotonic``."""
+    stats = ShardStats(
+        shard=shard,
+        rows=rows,
+        files=files,
+        accounting=tally.to_builtins(),
+        config_hash=config_hash,
+        seconds=round(time.monotonic() - started, 3),
+    )
+    write_stats(folder, prefix, stats)
+    return stats
+
+
 def read_stats(folder: Folder, prefix: str, shard: int) -> ShardStats | None:
     """The done-marker of a shard, or None where the shard is not done."""
     name = stats_name(prefix, shard)
     return msgspec.json.decode(folder.read(name), type=ShardStats) if folder.exists(name) else None
+
+
+def write_table(folder: Folder, name: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> FileEntry:
+    """Writes a further table of a shard."""
+    with folder.writing(name) as sink:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
+    return entry(name, sink)
 
 
 class RejectsWriter:

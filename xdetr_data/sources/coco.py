@@ -12,7 +12,7 @@ from xdetr_data.errors import InputError
 from xdetr_data.photos import photo_name
 from xdetr_data.sources.framing.files import CHUNK_BYTES, ArrayChunk, Unreadable
 from xdetr_data.sources.framing.json_records import first_keys, parse_record, read_image_ids
-from xdetr_data.sources.framing.json_stream import elements, iter_array_chunks
+from xdetr_data.sources.framing.json_stream import iter_array_chunks
 from xdetr_data.sources.protocol import Heads, Kind, Problem, Source
 
 
@@ -52,10 +52,6 @@ class CocoInstances(Source):
             photo=pc.binary_join_element_wise(photo_name("coco", ""), ids.cast(pa.string()), ""),
             problems={row: Problem("unreadable-box", problem) for row, problem in problems.items()},
         )
-
-    def values(self, chunk: ArrayChunk, heads: Heads | None) -> list[pa.Array]:
-        """Each box's own JSON."""
-        return [pa.array(elements(chunk.data), pa.large_binary())]
 
 
 def read_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayChunk]:

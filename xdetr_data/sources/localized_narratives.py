@@ -115,10 +115,6 @@ class LocalizedNarratives(Source):
             sizes=[len(line) for line in lines],
         )
 
-    def values(self, chunk: ArrayChunk, heads: Heads | None) -> list[pa.Array]:
-        """Each line's own bytes."""
-        return [pa.array(split_lines(chunk.data), pa.large_binary())]
-
     def nothing(self, first: tuple[str, str] | None) -> str:
         """A file without one narrative is of another format."""
         problem = ": ".join(first or ("it is empty",))

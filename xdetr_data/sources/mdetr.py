@@ -143,10 +143,6 @@ class Mdetr(Source):
             problems={row: Problem("unreadable-annotation", problem) for row, problem in problems.items()},
         )
 
-    def values(self, chunk: ArrayChunk, heads: Heads | None) -> list[pa.Array]:
-        """Each element's own JSON."""
-        return [pa.array(elements(chunk.data), pa.large_binary())]
-
 
 def _paragraph_heads(chunk: ArrayChunk) -> Heads:
     heads = parse_heads(chunk.data)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from xdetr_data.photos import MAX_KEY_CHARS, photo_id, photo_key, photo_name, unsafe_file_name
 from xdetr_data.sources.framing.files import ArrayChunk, ChunkRange, read_again
-from xdetr_data.sources.framing.lines import LINES
+from xdetr_data.sources.framing.json_stream import elements
+from xdetr_data.sources.framing.lines import LINES, split_lines
 
 ELEMENT_BYTES = pa.schema([("element", pa.large_binary())])
 
@@ -117,9 +118,10 @@ class Source(ABC):
     def heads(self, chunk: ArrayChunk) -> Heads:
         """Whose the elements of a chunk are. Every element is in ``row`` or, where it cannot be used, a problem."""
 
-    @abstractmethod
     def values(self, chunk: ArrayChunk, heads: Heads | None) -> list[pa.Array]:
-        """The columns of ``schema`` ``[N]`` of a chunk, ``heads`` where they are known."""
+        """The columns of ``schema`` ``[N]`` of a chunk, ``heads`` where they are known: each element's own bytes."""
+        parts = split_lines(chunk.data) if chunk.name == LINES else elements(chunk.data)
+        return [pa.array(parts, pa.large_binary())]
 
     def nothing(self, first: tuple[str, str] | None) -> str | None:
         """The error of a file of which no element names a photo, or None where that is none.

@@ -56,10 +56,6 @@ class WebCaptions(Source):
             problems={row: Problem("unreadable-caption", problem) for row, problem in problems.items()},
         )
 
-    def values(self, chunk: ArrayChunk, heads: Heads | None) -> list[pa.Array]:
-        """Each line's own bytes."""
-        return [pa.array(split_lines(chunk.data), pa.large_binary())]
-
     def nothing(self, first: tuple[str, str] | None) -> str:
         """A file without one caption is of another format."""
         problem = first[1] if first else "it is empty"

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.engine import done
 from pipelines.train.loading.batches import SourceConfig, TrainBatches
 from tests.data.sources.test_web_captions import write_tar
 from tests.pipelines.tiny import (
@@ -20,6 +19,7 @@ from tests.pipelines.tiny import (
     run_cli,
 )
 from xdetr_data.loading.config import DataConfig
+from xdetr_data.shards import writer
 from xdetr_data.shards.writer import ShardStats
 from xdetr_data.storage import Folder
 from xdetr_data.toyworld.world import write_toyworld
@@ -97,14 +97,14 @@ def test_any_number_of_workers_writes_the_same_bytes(world: Path, workers: int) 
 
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert build(world, "--shard-bytes=3KB", out="whole").code == 0
-    write_stats = done.write_stats
+    write_stats = writer.write_stats
 
     def interrupt(folder: Folder, prefix: str, stats: ShardStats) -> None:
         if stats.shard == 2:
             raise KeyboardInterrupt
         write_stats(folder, prefix, stats)
 
-    monkeypatch.setattr(done, "write_stats", interrupt)
+    monkeypatch.setattr(writer, "write_stats", interrupt)
     assert build(world, "--shard-bytes=3KB").code == 130
     monkeypatch.undo()
     assert not (world / "out" / "manifest.json").exists()
