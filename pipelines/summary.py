@@ -19,12 +19,12 @@ def describe_plan(prepared: Prepared, workers: int) -> dict[str, Any]:
     shard."""
     plan, recipe = prepared.plan, prepared.recipe
     photos = plan.photos.num_rows
-    missing = plan.photos["address"].null_count if isinstance(recipe.photos, Roots) else 0
-    described: dict[str, Any] = {
-        "photos": photos,
-        "photos_by_source": dict(sorted(Counter(plan.photos["source"].to_pylist()).items())),
-        "photos_missing": missing,
-    }
+    places = recipe.photos
+    missing = plan.photos["address"].null_count if isinstance(places, Roots) else 0
+    by_source = dict(sorted(Counter(plan.photos["source"].to_pylist()).items()))
+    described: dict[str, Any] = {"photos": photos, "photos_by_source": by_source}
+    if not (isinstance(places, Roots) and places.must_be_there):  # otherwise a missing one is rejected already
+        described["photos_missing"] = missing
     units = dict.fromkeys(kind.unit for source in recipe.sources for kind in source.kinds)
     described |= {f"{console.plural(unit)}_read": plan.tally.count(unit, "in") for unit in units}
     described |= {
@@ -36,7 +36,7 @@ def describe_plan(prepared: Prepared, workers: int) -> dict[str, Any]:
     }
     if recipe.seconds is not None:
         seconds = sum(share * plan.tally.count(unit, "in") for unit, share in recipe.seconds.items())
-        seconds += 0 if isinstance(recipe.photos, NoPhotos) else (photos - missing) / PHOTOS_PER_SECOND
+        seconds += 0 if isinstance(places, NoPhotos) else (photos - missing) / PHOTOS_PER_SECOND
         described["estimated_minutes"] = round(seconds / max(1, workers) / 60, 1)
     if prepared.models:
         described["models"] = prepared.models
