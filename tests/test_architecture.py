@@ -59,6 +59,9 @@ BREACHES = {
     "xdetr_data runs without a model, a cluster, a terminal or a database": ("xdetr_data.boxes", "torch"),
     "xdetr_model runs on a bare GPU node": ("xdetr_model.train.step", "pyarrow"),
     "stages do not import stages": ("xdetr_data.stages.merge_boxes", "xdetr_data.stages.merge_regions"),
+    "the engine imports no source and no recipe": ("pipelines.engine.scan", "xdetr_data.sources.mdetr"),
+    "recipes do not import each other": ("pipelines.recipes.captions", "pipelines.recipes.mixed_star"),
+    "the rooms of pipelines do not go round in circles": ("pipelines.engine.outcome", "pipelines.recipes.captions"),
     "the rooms of xdetr_model stand on one another in one direction": (
         "xdetr_model.losses.gather",
         "xdetr_model.train",

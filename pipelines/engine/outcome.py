@@ -25,10 +25,11 @@ Identified = TypeVar("Identified", bound=HasId)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoToBuild:
-    """A photo that can be read (or of which only the size is known, without photos)."""
+    """A photo that can be read, or without photos its name and size alone; ``stated_hw`` is what the inputs say."""
 
     key: str
     image: ImageRef
+    stated_hw: tuple[int, int]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -96,13 +96,15 @@ class BuiltSamples:
                 rejects = elements.rejected(about["key"], READ_PHOTO, photo.reason, photo.detail)
                 ledger.enter(Outcome(key=about["key"], rejects=rejects))
                 continue
+            stated_hw = (about["height"], about["width"])
             image = ImageRef(
                 file_name=about["file_name"] if about["offset"] is None else f"{about['file_name']}.{photo.suffix}",
                 source=about["source"],
-                size_hw=(about["height"], about["width"]) if photo is None else photo.size_hw,
+                size_hw=stated_hw if photo is None else photo.size_hw,
                 sha256=None if photo is None else photo.sha256,
             )
-            outcome = self.build(PhotoToBuild(key=about["key"], image=image), elements, self.options)
+            to_build = PhotoToBuild(key=about["key"], image=image, stated_hw=stated_hw)
+            outcome = self.build(to_build, elements, self.options)
             ledger.enter(outcome)
             if outcome.record is not None:
                 yield Sample(outcome.record, photo)
