@@ -72,13 +72,14 @@ def _block(rng: np.random.Generator, ids: pa.Array, labels: np.ndarray, clicks: 
 
 def partition(path: Path, photos: int, workers: int) -> dict[str, object]:
     """Scans and partitions the file for the first ``photos`` photos of a shuffled list; returns what became of it."""
+    from pipelines.engine.done import run_partitions
+    from pipelines.engine.partition import PartitionContext, partition_tasks, run_partition
+    from pipelines.engine.plan import InputPlan
+    from pipelines.engine.scan import scan
     from pipelines.execution import executor
-    from pipelines.job import run_partitions
-    from pipelines.partitioning import cut_tasks
-    from pipelines.pseudo_label.partition import PartitionContext, run_partition
-    from pipelines.pseudo_label.plan import BoxInput
-    from pipelines.pseudo_label.scan import scan_boxes
     from xdetr_data.accounting import Tally, total
+    from xdetr_data.shards.photo_index import Index
+    from xdetr_data.sources.openimages import OpenImagesBoxes
     from xdetr_data.storage import Folder
 
     ids = np.array(path.with_name("ids.txt").read_bytes().split(b"\n"))
@@ -87,25 +88,30 @@ def partition(path: Path, photos: int, workers: int) -> dict[str, object]:
     shutil.rmtree(out.url, ignore_errors=True)
     started = time.monotonic()
     with executor(workers) as run:
-        ((_, scan),) = run(scan_boxes, None, [(0, str(path))])
+        ((_, scanned_input),) = run(scan, None, [(0, OpenImagesBoxes(path=str(path)))])
         scanned = time.monotonic()
-        one = BoxInput(path=scan.path, label=scan.label, chunks=scan.chunks, columns=scan.columns)
+        nothing = np.zeros(0, np.int32)
+        one = InputPlan(
+            source=OpenImagesBoxes(path=str(path)),
+            ranges=scanned_input.ranges,
+            photo_of_row=nothing,
+            parents=Index(nothing.astype(np.int64), nothing),
+        )
         context = PartitionContext(
             out=out,
             config_hash="benchmark",
             inputs=[one],
             shard=np.random.default_rng(2).integers(0, SHARDS, len(ids), dtype=np.int32),
-            box_ids=ids,
-            box_rows=np.arange(len(ids), dtype=np.int32),
+            index=Index(np.char.add(b"openimages/", ids), np.arange(len(ids), dtype=np.int32)),
         )
-        tasks = cut_tasks([(one.path, one.chunks)])
+        tasks = partition_tasks([one])
         done = run_partitions(out, tasks, "benchmark", run, run_partition, context)
     rejected = total(Tally.from_builtins(one.accounting) for one in done).total_rejected("box")
     spilled = 0
     for task in tasks:
         with ipc.open_file(out.path(task.spill)) as reader:
             spilled += sum(reader.get_batch(i).num_rows for i in range(reader.num_record_batches))
-    rows = sum(chunk.count for chunk in scan.chunks)
+    rows = sum(chunk.count for chunk in one.ranges)
     spill_bytes = sum(os.path.getsize(out.path(task.spill)) for task in tasks)
     shutil.rmtree(out.url)
     return {

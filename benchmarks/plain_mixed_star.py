@@ -11,7 +11,7 @@ from collections import defaultdict
 
 from webdataset.writer import TarWriter
 
-from pipelines.mixed_star.photo import PACKING_IOU
+from pipelines.recipes.mixed_star import PACKING_IOU
 from xdetr_data.boxed import LooseBox
 from xdetr_data.boxes import xywh_to_xyxy
 from xdetr_data.photos import photo_id, photo_key

@@ -20,14 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pipelines.pseudo_label import recipe
-from pipelines.pseudo_label.config import LabelOptions, PseudoLabelConfig
-from pipelines.pseudo_label.label import label_photo
-from pipelines.pseudo_label.label_shard import read_grounded
-from pipelines.pseudo_label.models import load_grounder
-from pipelines.pseudo_label.rethreshold import rethreshold
 
 from benchmarks.noisy_grounder import GOOD, WEAK, Noise, NoisyGrounder, TruePhoto, derived_truth, toy_truth
+from pipelines.engine import run
+from pipelines.labelling.label import label_photo
+from pipelines.labelling.models import load_grounder
+from pipelines.labelling.options import LabelOptions, ModelOptions
+from pipelines.labelling.rethreshold import rethreshold
+from pipelines.labelling.trail import read_grounded
+from pipelines.recipes.locnar import LocnarOptions, recipe
 from xdetr_data.grounded import GroundedPhoto
 from xdetr_data.shards.writer import read_stats
 from xdetr_data.storage import Folder
@@ -48,19 +49,19 @@ def grounded_by(
 ) -> list[GroundedPhoto]:
     """The audit trail of a run with the noisy grounder."""
     with tempfile.TemporaryDirectory() as scratch:
-        config = PseudoLabelConfig(ckpt="noisy", narratives=(narratives,), images={source: str(images)})
+        options = LocnarOptions(ckpt="noisy", narratives=(narratives,), images={source: str(images)})
         out = Folder(scratch)
 
         def load(name: str, *, device: str, precision: str, batch_size: int) -> NoisyGrounder:
             return NoisyGrounder(photos, images, noise)
 
-        manifest = recipe.pseudo_label(config, out, workers=0, gpus=0, existing="refuse", load=load)
+        manifest = run.run_recipe(recipe(options, load=load), out, workers=0, existing="refuse")
         return [one for shard in range(len(manifest.shards)) for one in read_grounded(out, shard)]
 
 
 def score(trail: Sequence[GroundedPhoto], photos: Mapping[str, TruePhoto], options: Mapping[str, Any]) -> LabelScore:
     """Compares the labels that these options choose with the truth."""
-    rule = LabelOptions(**options).rule()
+    rule = LabelOptions(**options)
     total = LabelScore()
     for grounded in trail:
         photo = photos[grounded.image.file_name]
@@ -165,17 +166,20 @@ def speed(scratch: Path, photos: int, rounds: int) -> None:
     """Prints photos a second of the command and of the bare loop, round by round, and what rethreshold takes."""
     _, images, narratives, source = toy_set(scratch, 1, photos)
     save_toy_checkpoint(scratch / "ckpt")
-    config = PseudoLabelConfig(
-        ckpt=str(scratch / "ckpt"), narratives=(narratives,), images={source: str(images)}, device="cpu",
+    options = LocnarOptions(
+        ckpt=str(scratch / "ckpt"),
+        narratives=(narratives,),
+        images={source: str(images)},
         labels=LabelOptions(score_threshold=-1.0),
-    )  # fmt: skip
+        model=ModelOptions(device="cpu"),
+    )
     calls: list[tuple[Any, ...]] = []
 
     def recording(name: str, **options: Any) -> Recorder:
         return Recorder(load_grounder(name, **options), calls)
 
-    run_once(config, scratch / "recorded", recording)
-    bare_grounder = load_grounder(config.ckpt, device="cpu", precision="float32", batch_size=config.batch_size)
+    run_once(options, scratch / "recorded", recording)
+    bare_grounder = load_grounder(options.ckpt, device="cpu", precision="float32", batch_size=options.model.batch_size)
     total = sum(len(call[0]) for call in calls if call)
     print(f"{total} photos, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
     walls = []
@@ -184,7 +188,7 @@ def speed(scratch: Path, photos: int, rounds: int) -> None:
         for call in calls:
             bare_grounder.ground_prepared(*call) if call else bare_grounder.forget()
         bare_s = time.perf_counter() - begin
-        fresh_s, grounding_s, waiting = run_once(config, scratch / f"run{number}", load_grounder)
+        fresh_s, grounding_s, waiting = run_once(options, scratch / f"run{number}", load_grounder)
         walls.append(bare_s / grounding_s)
         print(
             f"round {number}: bare {total / bare_s:.1f} photos/s, command's grounding {total / grounding_s:.1f} "
@@ -199,11 +203,11 @@ def speed(scratch: Path, photos: int, rounds: int) -> None:
     print(f"rethreshold {again_s:.2f} s, fresh run {fresh_s:.2f} s: {fresh_s / again_s:.0f} times")
 
 
-def run_once(config: PseudoLabelConfig, out: Path, load: Any) -> tuple[float, float, float]:
+def run_once(options: LocnarOptions, out: Path, load: Any) -> tuple[float, float, float]:
     """Seconds of the run and of its grounding, and the share of the grounding that the model waited for photos."""
     folder = Folder(str(out))
     begin = time.perf_counter()
-    manifest = recipe.pseudo_label(config, folder, workers=0, gpus=0, existing="refuse", load=load)
+    manifest = run.run_recipe(recipe(options, load=load), folder, workers=0, existing="refuse")
     whole_s = time.perf_counter() - begin
     stats = [read_stats(folder, manifest.trail_prefix, one.shard) for one in manifest.trail]
     seconds = sum(one.seconds for one in stats if one)

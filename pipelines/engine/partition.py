@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.engine.done import PartitionDone, PartitionTask
-from pipelines.engine.plan import InputPlan, Plan
+from pipelines.engine.plan import InputPlan
 from xdetr_data.accounting import Tally
 from xdetr_data.record import Rejected
 from xdetr_data.shards.photo_index import BEYOND_LIMIT, EXCLUDED, MISSING, REJECTED, UNKNOWN, Codes, Index
@@ -40,10 +40,10 @@ class PartitionContext:
     index: Index
 
 
-def partition_tasks(plan: Plan) -> list[PartitionTask]:
+def partition_tasks(inputs: Sequence[InputPlan]) -> list[PartitionTask]:
     """Cuts the inputs into tasks of about ``TASK_BYTES``; a gzip file, which has no middle to start at, is one."""
     tasks: list[PartitionTask] = []
-    for file, one in enumerate(plan.inputs):
+    for file, one in enumerate(inputs):
         begin = size = 0
         for end, chunk in enumerate(one.ranges, 1):
             size += chunk.length

@@ -115,7 +115,7 @@ def check_not_empty(plan: Plan, task: str, *, nothing: str, remedy: str) -> None
 
 def _partition(prepared: Prepared, out: Folder, run: Executor) -> tuple[list[PartitionDone], ShardElements]:
     plan = prepared.plan
-    tasks = partition_tasks(plan)
+    tasks = partition_tasks(plan.inputs)
     context = PartitionContext(
         out=out, config_hash=prepared.base_digest, inputs=plan.inputs, shard=plan.shard, index=plan.index
     )

@@ -97,7 +97,7 @@ def world(tmp_path: Path) -> World:
 
 def spilled(plan: Plan, out: Folder, workers: int = 0) -> tuple[Tally, list[Any], list[Any], list[Any]]:
     """The account, (shard, photo, file, row, …) of all narratives and of all boxes, and the rejects."""
-    tasks = partition_tasks(plan)
+    tasks = partition_tasks(plan.inputs)
     context = PartitionContext(out=out, config_hash="digest", inputs=plan.inputs, shard=plan.shard, index=plan.index)
     with executor(workers) as run:
         done = run_partitions(out, tasks, "digest", run, run_partition, context)
@@ -171,7 +171,7 @@ def test_many_tasks_and_many_processes_spill_the_same(world, tmp_path, monkeypat
     plan = world.plan()
     few = spilled(plan, Folder(str(tmp_path / "few")))
     monkeypatch.setattr(pipelines.engine.partition, "TASK_BYTES", 1)
-    assert len(partition_tasks(plan)) > 10
+    assert len(partition_tasks(plan.inputs)) > 10
     many = spilled(plan, Folder(str(tmp_path / "many")), workers=2)
     assert few[1:3] == many[1:3]
     assert few[0].to_builtins() == many[0].to_builtins()
