@@ -50,33 +50,46 @@ class ShardElements:
 
     def of(self, shard: int) -> Iterator[tuple[dict[str, Any], PhotoElements]]:
         """Each photo's row of the table, with its elements, in the order of the keys."""
-        tables = [self._read(schema, shard) for schema in {source.schema: None for source in self.sources}]
-        for row in np.flatnonzero(self.shard == shard).tolist():
+        places = [[(one.label, kind.array, kind.unit) for kind in one.kinds] for one in self.sources]
+        spilled = [self._read(schema, shard) for schema in {source.schema: None for source in self.sources}]
+        rows = np.flatnonzero(self.shard == shard)
+        for row, about in zip(rows.tolist(), self.photos.take(pa.array(rows)).to_pylist(), strict=True):
             elements = PhotoElements()
-            for table, extents in tables:
-                if row in extents:
-                    self._add(elements, table.slice(*extents[row]))
-            yield {name: self.photos[name][row].as_py() for name in self.photos.column_names}, elements
+            for one in spilled:
+                one.add_to(elements, row, places)
+            yield about, elements
 
-    def _read(self, schema: pa.Schema, shard: int) -> tuple[pa.Table, dict[int, tuple[int, int]]]:
-        """The shard's rows of all sources of a schema, and offset and length of each photo's."""
+    def _read(self, schema: pa.Schema, shard: int) -> "_Spilled":
+        """The shard's rows of all sources of a schema."""
         files = [file for file, source in enumerate(self.sources) if source.schema == schema]
         spills = [spill for file in files for spill in self.spills.get(file, ())]
-        table = read_spills(self.out, spills, shard, pa.schema([*PLACE_FIELDS, *schema])).combine_chunks()
+        return _Spilled(read_spills(self.out, spills, shard, pa.schema([*PLACE_FIELDS, *schema])).combine_chunks())
+
+
+class _Spilled:
+    """A shard's elements of one schema, found by the row of their photo."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self._columns = [table[name].to_numpy() for name in ("file", "kind", "row")]
         owner = table["photo"].to_numpy()
         begins = [*np.flatnonzero(np.diff(owner, prepend=-1)).tolist(), len(owner)]
-        return table, {int(owner[begin]): (begin, end - begin) for begin, end in pairwise(begins)}
+        self._extents = {int(owner[begin]): (begin, end) for begin, end in pairwise(begins)}
 
-    def _add(self, elements: PhotoElements, table: pa.Table) -> None:
-        places = zip(*(table[name].to_pylist() for name in ("file", "kind", "row")), strict=True)
-        known = [(source := self.sources[file], source.kinds[number], row) for file, number, row in places]
-        if table.schema.names[-1] == ELEMENT_BYTES.names[0]:
-            for (source, kind, row), data in zip(known, table["element"].to_pylist(), strict=True):
-                elements.listed.setdefault(kind.unit, []).append(Element(source.label, kind.array, row, data))
-        elif known:  # a source of table rows has one kind
-            elements.rows[known[0][1].unit] = Rows(
-                table, [(source.label, kind.array, row) for source, kind, row in known]
-            )
+    def add_to(self, elements: PhotoElements, photo: int, places: list[list[tuple[str, str, str]]]) -> None:
+        """Adds a photo's elements; ``places`` are label, array and unit by file and kind."""
+        begin, end = self._extents.get(photo, (0, 0))
+        if begin == end:
+            return
+        part = self._table.slice(begin, end - begin)
+        rows = zip(*(column[begin:end].tolist() for column in self._columns), strict=True)
+        if part.schema.names[-1] != ELEMENT_BYTES.names[0]:  # a source of table rows has one kind
+            known = [(*places[file][kind], row) for file, kind, row in rows]
+            elements.rows[known[0][2]] = Rows(part, [(label, array, row) for label, array, _, row in known])
+            return
+        for (file, kind, row), data in zip(rows, part["element"].to_pylist(), strict=True):
+            label, array, unit = places[file][kind]
+            elements.listed.setdefault(unit, []).append(Element(label, array, row, data))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
