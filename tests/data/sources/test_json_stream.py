@@ -1,4 +1,6 @@
-"""Arrays of one huge JSON object in chunks: the same elements as json.loads, whatever the chunk size and the layout."""
+"""Arrays of one huge JSON object, or one huge array, in chunks: the same elements as json.loads, whatever the chunk
+size and the layout.
+"""
 
 import codecs
 import gzip
@@ -14,7 +16,13 @@ from hypothesis import strategies as st
 
 from xdetr_data.errors import InputError
 from xdetr_data.sources.framing.files import ArrayChunk, input_bytes, is_compressed, open_input
-from xdetr_data.sources.framing.json_stream import elements, iter_array_chunks
+from xdetr_data.sources.framing.json_stream import (
+    WHOLE_FILE,
+    elements,
+    iter_array_chunks,
+    iter_whole_array_chunks,
+    members,
+)
 
 TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
@@ -189,6 +197,90 @@ def test_deep_nesting_is_refused_and_not_a_crash() -> None:
     data = b'{"images": [' + b"[" * 10**6 + b"]" * 10**6 + b'], "annotations": []}'
     with pytest.raises(InputError, match="nested too deeply"):
         read(stored(data))
+
+
+# --- a file that is one array -----------------------------------------------------------------------------------------
+
+
+def read_whole(path: str, chunk_bytes: int = 4 << 20) -> list[ArrayChunk]:
+    return list(iter_whole_array_chunks(path, chunk_bytes=chunk_bytes))
+
+
+@given(ARRAYS, LAYOUTS, st.booleans(), st.booleans(), st.integers(1, 80) | st.sampled_from([200, 4 << 20]))
+@example([{"id": 1, "regions": [{}, {}]}, 0, [], None], {"indent": 1}, True, True, 1)
+def test_a_whole_array_has_the_elements_that_json_loads_finds_and_says_where_each_chunk_stands(
+    document: list[Any], layout: dict[str, Any], ascii_only: bool, has_mark: bool, chunk_bytes: int
+) -> None:
+    data = (codecs.BOM_UTF8 if has_mark else b"") + written(document, layout, ascii_only=ascii_only)
+    chunks = read_whole(stored(data), chunk_bytes)
+    assert values_of(chunks, WHOLE_FILE) == document
+    rows = 0
+    for chunk in chunks:
+        assert data[chunk.offset : chunk.offset + len(chunk.data)] == chunk.data
+        assert (chunk.first_row, chunk.count) == (rows, len(elements(chunk.data)))
+        rows += chunk.count
+    assert read_whole(stored(gzip.compress(data), "file.json.gz"), chunk_bytes) == chunks
+
+
+@given(ARRAYS, st.integers(1, 200), st.data())
+def test_a_whole_array_cut_anywhere_is_refused(document: list[Any], chunk_bytes: int, draw: st.DataObject) -> None:
+    data = written(document, {"indent": None})
+    path = stored(data[: draw.draw(st.integers(0, len(data) - 1))])
+    with pytest.raises(InputError, match=r"file\.json"):
+        read_whole(path, chunk_bytes)
+
+
+@given(ARRAYS, st.integers(1, 200), st.data())
+def test_a_whole_array_with_one_byte_changed_is_read_as_json_loads_reads_it_or_refused(
+    document: list[Any], chunk_bytes: int, draw: st.DataObject
+) -> None:
+    data = bytearray(written(document, {"indent": None}))
+    data[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 127))
+    try:
+        chunks = read_whole(stored(bytes(data)), chunk_bytes)
+    except InputError:
+        return
+    assert json.dumps(values_of(chunks, WHOLE_FILE)) == json.dumps(json.loads(bytes(data)))
+
+
+def test_the_chunks_of_a_whole_array_are_bounded_whatever_the_file_holds() -> None:
+    data = written([{"a": "x" * 90}] * 20_000, {"indent": None})
+    chunks = read_whole(stored(data), 1 << 16)
+    assert len(chunks) > 20
+    assert max(len(chunk.data) for chunk in chunks) <= 1 << 16
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "byte 0: the file is empty"),
+        (b'{"images": []}', "byte 0: expected one JSON array"),
+        (b"[", "byte 1: ends in the middle of a value: the file is truncated; fetch it again"),
+        (b"[] x", "byte 3: text follows the end of the JSON array"),
+        (b'[{"a": 1} {"b": 2}]', "byte 10: "),
+    ],
+)
+def test_a_file_that_is_no_array_is_told_with_its_byte(data: bytes, says: str) -> None:
+    with pytest.raises(InputError, match=f"^memory://json-stream/file.json: {says}"):
+        read_whole(stored(data))
+
+
+@given(st.dictionaries(TEXTS, VALUES, max_size=5), LAYOUTS, st.booleans())
+def test_members_are_the_values_that_json_loads_finds(
+    value: dict[str, Any], layout: dict[str, Any], ascii_only: bool
+) -> None:
+    found = members(written(value, layout, ascii_only=ascii_only))
+    assert {key: json.loads(data) for key, data in found.items()} == value
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"-Infinity", b"1e999", b"9" * 5000, b'"\\ud800"', b'"\xff"'])
+def test_members_keep_what_no_field_can_hold(number: bytes) -> None:
+    assert members(b'{"a": [%s ], "b" :2 }' % number) == {"a": b"[%s ]" % number, "b": b"2"}
+
+
+@pytest.mark.parametrize("data", [b"[1]", b"3", b'"{"', b"null", b"{ }"])
+def test_what_is_no_object_has_no_members(data: bytes) -> None:
+    assert members(data) == {}
 
 
 def test_an_address_without_a_file_is_named(tmp_path: Path) -> None:

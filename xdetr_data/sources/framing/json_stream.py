@@ -1,4 +1,5 @@
-"""Streams the arrays of one huge JSON object (``{"images": [...], "annotations": [...]}``) in bounded memory.
+"""Streams the arrays of one huge JSON object (``{"images": [...], "annotations": [...]}``), or a file that is one
+array, in bounded memory.
 
 Parsing is msgspec's; this module only finds where whole elements end, so that a 2 GB file is read in chunks of whole
 elements, and so that the chunks of a plain file can be read again by byte range from several processes. A prefix that
@@ -18,6 +19,8 @@ from xdetr_data.errors import InputError
 from xdetr_data.sources.framing.files import CHUNK_BYTES, MAX_ELEMENT_BYTES, ArrayChunk, open_input
 from xdetr_data.sources.framing.json_window import STDLIB, TRUNCATED, Window, end_of_whole_tokens, problem_of
 
+WHOLE_FILE = ""  # what ``ArrayChunk.name`` says where the file itself is the array
+
 _SPACE_TEXT = re.compile(r"[ \t\r\n]*")
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -33,6 +36,38 @@ def iter_array_chunks(path: str, names: Sequence[str], *, chunk_bytes: int = CHU
         yield from _walk_object(window, names)
 
 
+def iter_whole_array_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayChunk]:
+    """Yields the elements of a file that is one array (``[{...}, ...]``), about ``chunk_bytes`` at a time.
+
+    Raises InputError, naming file and byte, where the file is not one JSON array or is truncated.
+    """
+    with open_input(path) as stream:
+        window = Window(path, stream, chunk_bytes)
+        _begin(window, b"[", "expected one JSON array")
+        yield from _walk_array(window, WHOLE_FILE)
+        if window.peek():
+            window.fail("text follows the end of the JSON array")
+
+
+def members(data: bytes) -> dict[str, bytes]:
+    """The values of an element that is an object, each as its own JSON bytes, also where one holds NaN; of a key that
+    occurs twice the last. None of an element that is no object.
+    """
+    text = data.decode("latin-1")
+    at = _skip_space(text, 0)
+    found: dict[str, bytes] = {}
+    while text[at : at + 1] in ("{", ","):
+        begin = _skip_space(text, at + 1)
+        if text[begin] == "}":
+            break
+        _, end = STDLIB.raw_decode(text, begin)
+        value = _skip_space(text, _skip_space(text, end) + 1)
+        _, behind = STDLIB.raw_decode(text, value)
+        found[json.loads(data[begin:end].decode(errors="replace"))] = data[value:behind]
+        at = _skip_space(text, behind)
+    return found
+
+
 def elements(data: bytes) -> list[bytes]:
     """The elements of a chunk, each as its own JSON bytes, also where one holds NaN."""
     try:
@@ -44,14 +79,18 @@ def elements(data: bytes) -> list[bytes]:
         return [data[begin:end] for begin, end in spans]
 
 
-def _walk_object(window: Window, names: Sequence[str]) -> Iterator[ArrayChunk]:
+def _begin(window: Window, bracket: bytes, otherwise: str) -> None:
     window.fill(len(codecs.BOM_UTF8))
     if window.data.startswith(codecs.BOM_UTF8):
         window.drop(len(codecs.BOM_UTF8))
     first = window.peek()
-    if first != b"{":
-        window.fail("the file is empty" if not first else f"expected one JSON object with {', '.join(names)}")
+    if first != bracket:
+        window.fail(otherwise if first else "the file is empty")
     window.drop(1)
+
+
+def _walk_object(window: Window, names: Sequence[str]) -> Iterator[ArrayChunk]:
+    _begin(window, b"{", f"expected one JSON object with {', '.join(names)}")
     seen: set[str] = set()
     while window.peek() != b"}":
         if seen:
@@ -100,7 +139,7 @@ def _walk_array(window: Window, name: str) -> Iterator[ArrayChunk]:
         if window.peek() == b"]":
             window.drop(1)
             return
-        window.expect(b",", f"between two elements of {name!r}")
+        window.expect(b",", f"between two elements{f' of {name!r}' if name else ''}")
         window.peek()
 
 
