@@ -12,9 +12,7 @@ from pipelines import options, recipes
 
 Loader = Callable[[], typer.Typer | Callable[..., Any]]
 
-# Recipes whose commands stand at the top, under a name of their own, and those that need a model.
-_AT_THE_TOP = {"build-mixed-star": "mixed_star"}
-_NEED_A_MODEL = ("locnar",)
+_MIXED_STAR = "mixed_star"  # its command stands at the top
 
 
 def _command(module: str, name: str) -> Loader:
@@ -25,17 +23,20 @@ def _recipe(module: str) -> Loader:
     def load() -> Callable[..., Any]:
         from pipelines.commands.make import command_of
 
-        recipe = import_module(f"pipelines.recipes.{module}").recipe
-        return command_of(recipe, has_model=module in _NEED_A_MODEL)
+        made = import_module(f"pipelines.recipes.{module}")
+        return command_of(made.recipe, has_model=made.GROUP == "pseudo-label")
 
     return load
 
 
-def _recipes(*, with_model: bool) -> dict[str, Loader]:
-    """The recipes' commands: one for each file of ``pipelines/recipes``, called after it."""
+def _recipes(group: str) -> dict[str, Loader]:
+    """The recipes' commands of a group: one for each file of ``pipelines/recipes``, called after it."""
     names = [one.name for one in pkgutil.iter_modules(recipes.__path__)]
-    wanted = [name for name in names if (name in _NEED_A_MODEL) is with_model and name not in _AT_THE_TOP.values()]
-    return {name.replace("_", "-"): _recipe(name) for name in wanted}
+    return {
+        name.replace("_", "-"): _recipe(name)
+        for name in names
+        if name != _MIXED_STAR and group == import_module(f"pipelines.recipes.{name}").GROUP
+    }
 
 
 class _Lazy(MutableMapping[str, Any]):
@@ -100,10 +101,10 @@ app = _group(
     {
         "demo": _command("demo", "demo"),
         "build": lambda: _group(
-            _recipes(with_model=False), "Build training shards from a public dataset.", no_args_is_help=True
+            _recipes("build"), "Build training shards from a public dataset.", no_args_is_help=True
         ),
-        **{name: _recipe(module) for name, module in _AT_THE_TOP.items()},
-        "pseudo-label": lambda: _group(_recipes(with_model=True), "Label photos with a model.", no_args_is_help=True),
+        "build-mixed-star": _recipe(_MIXED_STAR),
+        "pseudo-label": lambda: _group(_recipes("pseudo-label"), "Label photos with a model.", no_args_is_help=True),
         "rethreshold": _command("rethreshold", "rethreshold"),
         "validate": _command("validate", "validate"),
         "stats": _command("stats", "stats"),

@@ -74,15 +74,6 @@ class Outcome:
                 seen.add((element.label, value.id))
                 yield element, value
 
-    def count_into(self, tally: Tally) -> None:
-        """Adds what was used, rejected and noted to a tally."""
-        for unit, count in self.used.items():
-            tally.went_out(unit, count)
-        for reject in self.rejects:
-            tally.rejected(reject.unit, reject.stage, reject.reason)
-        for what, count in self.notes.items():
-            tally.note(what, count)
-
 
 @dataclass(slots=True)
 class Ledger:
@@ -94,7 +85,12 @@ class Ledger:
 
     def enter(self, outcome: Outcome) -> None:
         """Counts what became of a photo, and keeps its rejects and rows of tables."""
-        outcome.count_into(self.tally)
+        for unit, count in outcome.used.items():
+            self.tally.went_out(unit, count)
+        for what, count in outcome.notes.items():
+            self.tally.note(what, count)
+        for reject in outcome.rejects:
+            self.tally.rejected(reject.unit, reject.stage, reject.reason)
         self.rejects += outcome.rejects
         for name, rows in outcome.tables.items():
             self.tables.setdefault(name, []).extend(rows)

@@ -15,6 +15,7 @@ from xdetr_data.sources.places import Containers
 from xdetr_data.sources.protocol import Problem
 from xdetr_data.sources.web_captions import WebCaptions, WebTar, expand_tars, parse_line
 
+GROUP = "build"
 READ_CAPTION = "read_caption"
 
 _SOURCE = re.compile(r"[a-z0-9]{1,24}")

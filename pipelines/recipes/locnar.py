@@ -19,6 +19,8 @@ from xdetr_data.sources.openimages import OpenImagesBoxes
 from xdetr_data.sources.places import ANY_SOURCE, Roots
 from xdetr_data.stages.place_openimages import FlagPolicy
 
+GROUP = "pseudo-label"
+
 
 class LocnarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What decides the bytes of pseudo-labels, besides the content of the inputs and the checkpoint."""

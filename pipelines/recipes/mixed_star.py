@@ -28,6 +28,7 @@ from xdetr_data.stages.merge_regions import merge_regions
 from xdetr_data.stages.splitting.shared_boxes import hulls_of_overlapping
 from xdetr_data.stages.splitting.split_paragraph import split_paragraph
 
+GROUP = "build"
 # In mixed, VG's boxes are loose and MDETR calls boxes the same from 0.5 to 0.75 on; in Flickr30k Entities one person
 # boxed all five captions, so the same object has equal boxes and nearly equal ones are different chains.
 DEFAULT_MERGE_IOU = {"coco": 0.75, "vg": 0.75, "flickr": 1.0}

@@ -18,6 +18,7 @@ from xdetr_data.sources.visual_genome import RegionDescriptions, VgRegion, parse
 from xdetr_data.stages.check_boxes import check_box
 from xdetr_data.stages.merge_regions import merge_regions
 
+GROUP = "build"
 PLACE = "place_regions"
 
 
