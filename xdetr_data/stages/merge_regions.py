@@ -67,7 +67,7 @@ def _assign(boxes: list[Box], queries_of: list[set[int]], min_iou: float) -> lis
     for begin in range(0, len(boxes), step):
         iou = iou_matrix_xyxy(table[begin : begin + step], table[: begin + step])
         near = np.tril(iou >= min_iou, k=begin - 1)  # boxes that were met before
-        for row in near.any(axis=1).nonzero()[0].tolist():
+        for row in np.flatnonzero(near.any(axis=1)).tolist():
             i, overlap = begin + row, iou[row]
             candidates = [
                 j for j in near[row].nonzero()[0].tolist() if owner[j] == j and not members[j] & queries_of[i]
