@@ -87,17 +87,14 @@ def _ray(workers: int) -> Iterator[Any]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=False, logging_level="error")
-    else:
-        ray.init(
-            address="local",
-            num_cpus=workers,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level="error",
-        )
+    address = os.environ.get("RAY_ADDRESS")
+    local = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    try:
+        ray.init(address or "local", log_to_driver=False, logging_level="error", **({} if address else local))
+    except Exception as error:  # ray raises plain Exceptions
+        what = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        remedy = f"is RAY_ADDRESS={address} right?" if address else "give fewer --workers, or --workers 0: no Ray"
+        raise XdetrDataError(f"Ray did not start ({what}); {remedy}") from error
     try:
         yield ray
     finally:

@@ -1,7 +1,7 @@
 """Flags of a command from the options of its recipe: each field that has a help text is one."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
@@ -60,7 +60,7 @@ def _plain(kind: Any) -> Any:
 def _parameter(field: msgspec.structs.FieldInfo, about: Mapping[str, Any], is_optional: bool) -> inspect.Parameter:
     kind, default = _plain(field.type), field.default
     shown: Any = AS_IT_WAS if is_optional else about.get("default") or True
-    if get_origin(kind) in (tuple, dict):
+    if get_origin(kind) in (tuple, dict) or about.get("is_place"):  # of a place that is given twice, none is lost
         kind, default = list[str] | None, None
     elif about.get("parse") == "bytes":
         kind, default = str, about["default"]
@@ -92,9 +92,25 @@ def _value(field: msgspec.structs.FieldInfo, about: Mapping[str, Any], value: An
         return parse_bytes(value)
     if get_origin(kind) is tuple:
         return tuple(value or ())
+    if about.get("is_place") and get_origin(kind) is not dict:
+        return _one_place(option, value or (), field.default)
     if get_origin(kind) is not dict:
         return value
     bare = about.get("bare")
     pairs = parse_pairs(option, [one if "=" in one or bare is None else f"{bare}={one}" for one in value or ()])
     is_text = get_args(kind)[1] is str
     return pairs if is_text else {name: parse_number(option, text) for name, text in pairs.items()}
+
+
+def _one_place(option: str, values: Sequence[str], default: Any) -> Any:
+    if len(values) > 1:
+        raise typer.BadParameter(f"{option} is given {len(values)} times ({', '.join(values)}); it takes one")
+    return values[0] if values else default
+
+
+def own_parameters(declared: Mapping[str, tuple[Any, Any]]) -> list[inspect.Parameter]:
+    """Flags that a command has besides its recipe's: by name the annotation and the default."""
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+        for name, (hint, default) in declared.items()
+    ]

@@ -12,8 +12,7 @@ from pipelines import console
 from xdetr_data.errors import ConfigError, InputError, OutputError
 from xdetr_data.manifest import MANIFEST, InputEntry, Manifest, read_manifest, tool_version
 from xdetr_data.schema import SCHEMA_VERSION
-from xdetr_data.shards.writer import FileEntry
-from xdetr_data.storage import Folder
+from xdetr_data.storage import FileEntry, Folder
 
 WORK = "_work"
 RUN = f"{WORK}/run.json"

@@ -33,9 +33,13 @@ def apply_config_file(context: typer.Context, path: Path | None) -> Path | None:
         raise typer.BadParameter(f"{path}: must hold 'flag: value' lines")
     known = {str(parameter.name): parameter for parameter in context.command.params if parameter.name != "config"}
     defaults = {str(key).replace("-", "_"): value for key, value in values.items()}
+    if len(defaults) < len(values):
+        raise typer.BadParameter(f"{path}: a key stands twice, once with - and once with _")
     if unknown := sorted(set(defaults) - set(known)):
         raise typer.BadParameter(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
     for key, value in defaults.items():
+        if isinstance(value, bool) and not getattr(known[key], "is_flag", False):
+            raise typer.BadParameter(f"{path}: {key}: YAML reads it as {str(value).lower()}; put text in quotes")
         if isinstance(value, dict):
             defaults[key] = [f"{name}={item}" for name, item in value.items()]
         elif getattr(known[key], "multiple", False) and not isinstance(value, list | NoneType):
@@ -51,6 +55,7 @@ def check_share(value: float) -> float:
     return value
 
 
+Dataset = Annotated[str, typer.Argument(metavar="OUT", help="The dataset: a path or any fsspec address.")]
 Out = Annotated[str, typer.Option(help="Output folder: a path or any fsspec address (s3://…).")]
 Workers = Annotated[
     int,
@@ -59,23 +64,11 @@ Workers = Annotated[
         show_default="number of cores",
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Decides which photo goes to which shard.")]
-Limit = Annotated[int | None, typer.Option(help="Only the first N photos of the inputs.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the plan with counts, bytes and an estimate; write nothing.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier run of the same command stopped.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete what an earlier run left in --out.")]
-Exclude = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="[SOURCE=]FILE",
-        help="Photos to leave out: COCO/LVIS/MDETR JSON, refer pickle (its val and test photos), Flickr split file or "
-        "list of ids. Repeatable. "
-        "SOURCE= (coco, vg, flickr) says what bare numbers mean.",
-    ),
-]
-ShardBytes = Annotated[str, typer.Option(help="About how large a shard may become, as in 512MB or 1GiB.")]
 MaxErrorRate = Annotated[
     float,
     typer.Option(
@@ -95,6 +88,11 @@ Config = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def processes(workers: int) -> int:
+    """What ``--workers`` says, or where it is not given (-1) the cores that this process may use."""
+    return default_workers() if workers == -1 else workers
 
 
 def default_workers() -> int:
@@ -168,6 +166,7 @@ def run(app: typer.Typer) -> NoReturn:
     try:
         code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
     except TyperException as error:
-        console.fail(f"{' '.join(error.format_message().split())} (see --help)")
+        if message := " ".join(error.format_message().split()):  # none where the help was shown in its place
+            console.fail(f"{message} (see --help)")
         code = error.exit_code
     sys.exit(code)

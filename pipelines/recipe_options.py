@@ -6,6 +6,8 @@ import msgspec
 
 from xdetr_data.errors import ConfigError
 
+MAX_SPLIT_CHARS = 64  # it is part of file names
+
 
 def flag(
     text: str,
@@ -64,8 +66,14 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ConfigError(f"--shard-bytes {self.shard_bytes} must be positive")
         if not 0 <= self.seed < 1 << 63:
             raise ConfigError(f"--seed {self.seed} must be between 0 and 2**63")
-        if not self.split.isidentifier():
+        if not (self.split.isidentifier() and len(self.split) <= MAX_SPLIT_CHARS):
             raise ConfigError(f"--split {self.split!r} must be a plain word such as train or val")
+
+
+def check_iou(option: str, value: float) -> None:
+    """Raises ConfigError for what is no threshold of an IoU."""
+    if not 0 < value <= 1:
+        raise ConfigError(f"{option} {value} must be above 0 and at most 1")
 
 
 def metadata(options: type[msgspec.Struct]) -> dict[str, dict[str, Any]]:

@@ -54,7 +54,10 @@ def print_plan(prepared: Prepared, workers: int, *, as_json: bool) -> None:
     rows += [[f"photos of {source}", f"{count:,}"] for source, count in plan["photos_by_source"].items()]
     for unit, stages in plan["rejected_so_far"].items():
         for stage, reasons in stages.items():
-            rows += [[f"{unit}s rejected: {stage}, {reason}", f"{count:,}"] for reason, count in reasons.items()]
+            rows += [
+                [f"{console.plural(unit)} rejected: {stage}, {reason}", f"{count:,}"]
+                for reason, count in reasons.items()
+            ]
     console.table("plan (nothing is written)", ["", "count"], rows)
     say_exclusions(prepared.exclusions)
 

@@ -75,7 +75,7 @@ class Dataset(Mapping[str, Sample]):
         A dataset without index (made before there were any) costs a walk over the headers of the shard's tar instead,
         once. Raises UnknownKey, which is a KeyError.
         """
-        place = self._place(key)
+        place = self._place(key) if isinstance(key, str) else None
         if place is None:
             raise UnknownKey(f"{self.folder.url}: has no sample {key!r}; keys() lists those that it has")
         name = f"{self._stem(key)}.tar"

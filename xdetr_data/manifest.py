@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 
 from xdetr_data.errors import InputError
-from xdetr_data.shards.writer import FileEntry
-from xdetr_data.storage import Folder
+from xdetr_data.storage import FileEntry, Folder
 
 MANIFEST = "manifest.json"
 

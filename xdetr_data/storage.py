@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import IO, Any
 
 import fsspec
+import msgspec
 from fsspec.implementations.local import LocalFileSystem
 
 from xdetr_data.errors import InputError, OutputError
@@ -52,6 +53,14 @@ class HashingWriter:
     def sha256(self) -> str:
         """Hexadecimal sha256 of all bytes written."""
         return self._sha256.hexdigest()
+
+
+class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the dataset: its name relative to the output folder, bytes and sha256."""
+
+    name: str
+    bytes: int
+    sha256: str
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def demo(
     folder = keep if keep is not None else Path(tempfile.mkdtemp(prefix="xdetr-demo-"))
     if keep is not None and keep.exists():
         raise typer.BadParameter(f"--keep {keep} exists already; name a new folder")
-    processes = options.default_workers() if workers == -1 else workers
+    processes = options.processes(workers)
     program = functools.partial(context.find_root().command.main, standalone_mode=False)
     run_demo(folder, program, photos=photos, workers=processes, seed=seed)
     console.say(f"everything is in {folder}")

@@ -1,13 +1,12 @@
 """The command of any recipe: its flags come from its options, its help from its docstring."""
 
-import inspect
 from collections.abc import Callable
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from pipelines import options
-from pipelines.flags import parameters, parse, with_flags
+from pipelines.flags import own_parameters, parameters, parse, with_flags
 
 _RUN = {
     "out": (options.Out, ""),
@@ -49,7 +48,7 @@ def command_of(recipe: Callable[..., Any], *, has_model: bool = False) -> Callab
             raise typer.BadParameter("give --out DIR (or --dry-run to see the plan)")
         how = options.existing(resume=values["resume"], overwrite=values["overwrite"])
         made = recipe(parse(kind, values))
-        workers = options.default_workers() if values["workers"] == -1 else values["workers"]
+        workers = options.processes(values["workers"])
         if values["dry_run"]:
             with executor(0) as run:
                 print_plan(prepare(made, run), workers, as_json=values["json"])
@@ -60,8 +59,5 @@ def command_of(recipe: Callable[..., Any], *, has_model: bool = False) -> Callab
         manifest = run_recipe(made, Folder(values["out"]), workers=workers, existing=how, **model)
         return finish(manifest, values["out"], max_error_rate=values["max_error_rate"], as_json=values["json"])
 
-    flags = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
-        for name, (hint, default) in (_RUN | (_MODEL if has_model else {})).items()
-    ]
+    flags = own_parameters(_RUN | (_MODEL if has_model else {}))
     return options.command(with_flags(make, [*parameters(kind), *flags], recipe.__doc__))

@@ -9,7 +9,7 @@ from pipelines import console, options
 
 @options.command
 def qa(
-    dataset: Annotated[str, typer.Argument(metavar="OUT", help="The dataset: a path or any fsspec address.")],
+    dataset: options.Dataset,
     sample: Annotated[
         int | None, typer.Option(min=1, help="Only N photos, drawn by a hash of their keys.", show_default="all")
     ] = None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines import console, options
-from pipelines.flags import given, parameters, with_flags
+from pipelines.flags import given, own_parameters, parameters, with_flags
 from pipelines.labelling.options import LabelOptions
 
 _RUN = {
@@ -40,17 +40,15 @@ def _rethreshold(**values: Any) -> int:
     if not values["out"]:
         raise typer.BadParameter("give --out DIR")
     changes = given(LabelOptions, values)
-    workers = options.default_workers() if values["workers"] == -1 else values["workers"]
+    workers = options.processes(values["workers"])
     how = options.existing(resume=values["resume"], overwrite=values["overwrite"])
     manifest = choose_again(Folder(values["dataset"]), Folder(values["out"]), changes, workers=workers, existing=how)
     console.say(f"changed: {', '.join(f'{name}={value}' for name, value in changes.items()) or 'nothing'}")
     return finish(manifest, values["out"], max_error_rate=1.0, as_json=values["json"])
 
 
-_FLAGS = [
-    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
-    for name, (hint, default) in _RUN.items()
-]
 rethreshold: Callable[..., None] = options.command(
-    with_flags(_rethreshold, [*parameters(LabelOptions, all_optional=True), *_FLAGS], _rethreshold.__doc__)
+    with_flags(
+        _rethreshold, [*parameters(LabelOptions, all_optional=True), *own_parameters(_RUN)], _rethreshold.__doc__
+    )
 )

@@ -66,7 +66,7 @@ def apply(
 
     if not out:
         raise typer.BadParameter("give --out DIR")
-    processes = options.default_workers() if workers == -1 else workers
+    processes = options.processes(workers)
     how = options.existing(resume=resume, overwrite=overwrite)
     manifest = apply_decisions(Folder(dataset), review, Folder(out), workers=processes, existing=how)
     print_summary(manifest, out, as_json=json)

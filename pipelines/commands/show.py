@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @options.command
 def show(
-    dataset: Annotated[str, typer.Argument(metavar="OUT", help="The dataset: a path or any fsspec address.")],
+    dataset: options.Dataset,
     key: Annotated[str, typer.Argument(metavar="KEY", help="Key of the sample, as in its tar and Parquet files.")],
     out: Annotated[Path, typer.Option(help="The picture to write: .png, .pdf or .svg.")],
     max_queries: Annotated[int, typer.Option(min=1, help="At most so many sentences; the rest is counted.")] = 12,

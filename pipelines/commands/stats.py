@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @options.command
 def stats(
-    out: Annotated[str, typer.Argument(metavar="OUT", help="The dataset: a path or any fsspec address.")],
+    dataset: options.Dataset,
     no_save: Annotated[bool, typer.Option("--no-save", help="Do not write OUT/statistics.json.")] = False,
     json: options.Json = False,
     debug: options.Debug = False,
@@ -35,7 +35,7 @@ def stats(
     from xdetr_data.statistics.collect import STATISTICS, collect_statistics, write_statistics
     from xdetr_data.storage import Folder
 
-    folder = Folder(out)
+    folder = Folder(dataset)
     manifest = read_manifest(folder)
     with console.progress("counting", manifest.rows) as advance:
         found = collect_statistics(folder, manifest, advance)

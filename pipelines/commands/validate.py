@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from pipelines import console, options
 
@@ -17,7 +15,7 @@ MAX_PRINTED = 50
 
 @options.command
 def validate(
-    out: Annotated[str, typer.Argument(metavar="OUT", help="The dataset: a path or any fsspec address.")],
+    dataset: options.Dataset,
     workers: options.Workers = -1,
     json: options.Json = False,
     debug: options.Debug = False,
@@ -39,7 +37,7 @@ def validate(
     from xdetr_data.validation.dataset import Report, load_manifest, shard_bytes, validate_dataset
     from xdetr_data.validation.violation import Violation
 
-    folder = Folder(out)
+    folder = Folder(dataset)
     manifest = load_manifest(folder)
     if isinstance(manifest, Violation):
         report = Report(rows=0, photos=0, shards=0, violations=[manifest])
@@ -48,7 +46,7 @@ def validate(
         with console.progress("validating", sum(map(shard_bytes, manifest.shards)), is_bytes=True) as advance:
             with executor(processes) as run:
                 report = validate_dataset(folder, manifest, run, advance)
-    return _show(report, out, as_json=json)
+    return _show(report, dataset, as_json=json)
 
 
 def _processes(shards: int) -> int:

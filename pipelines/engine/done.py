@@ -9,8 +9,8 @@ from pipelines import console
 from pipelines.execution import Executor
 from pipelines.folder import WORK, has_files
 from xdetr_data.accounting import Tally
-from xdetr_data.shards.writer import FileEntry, ShardStats, read_stats
-from xdetr_data.storage import Folder
+from xdetr_data.shards.writer import ShardStats, read_stats
+from xdetr_data.storage import FileEntry, Folder
 
 # What decoding a done-marker raises that somebody cut short or changed: what it marks is not done.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)

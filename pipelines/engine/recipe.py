@@ -11,9 +11,9 @@ from pipelines.machine import Machine
 from pipelines.recipe_options import BuildOptions
 from xdetr_data.shards.writer import Sample, ShardStats
 from xdetr_data.sources.elements import PhotoElements
+from xdetr_data.sources.exclusion_list import ExclusionList
 from xdetr_data.sources.places import Places
 from xdetr_data.sources.protocol import Source
-from xdetr_data.stages.exclude_images import ExclusionList
 from xdetr_data.storage import Folder
 
 Build = Callable[[PhotoToBuild, PhotoElements, Any], Outcome]

@@ -104,7 +104,7 @@ def check_not_empty(plan: Plan, task: str, *, nothing: str, remedy: str) -> None
     if plan.photos.num_rows:
         return
     rejected = [
-        f"{count:,} {unit}s {reason}"
+        f"{count:,} {console.plural(unit)} {reason}"
         for unit in plan.tally.units()
         for reasons in plan.tally.rejects(unit).values()
         for reason, count in reasons.items()

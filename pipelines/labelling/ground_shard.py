@@ -34,7 +34,6 @@ from xdetr_data.photos import BadPhoto, Photo
 from xdetr_data.record import ImageRef
 from xdetr_data.shards.writer import (
     ROWS_PER_GROUP,
-    FileEntry,
     ShardStats,
     entry,
     rejects_writer,
@@ -46,7 +45,7 @@ from xdetr_data.sources.protocol import line_name
 from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates
 from xdetr_data.stages.grounding.trace_agreement import path_agreement
 from xdetr_data.stages.place_openimages import BadBox, FlagPolicy, place_boxes
-from xdetr_data.storage import Folder
+from xdetr_data.storage import FileEntry, Folder
 
 READ_PHOTO, READ_NARRATIVE, PLACE_BOXES = "read_photo", "read_narrative", "place_openimages"
 READ_AHEAD_THREADS = 2

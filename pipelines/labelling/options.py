@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from pipelines.recipe_options import flag
+from pipelines.recipe_options import check_iou, flag
 from xdetr_data.errors import ConfigError
 from xdetr_data.stages.grounding.ground_phrases import SelectionRule
 
@@ -19,8 +19,7 @@ class LabelOptions(SelectionRule, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         """Raises ConfigError for a number out of its range."""
         for name in ("merge_iou", "dedupe_iou"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)} must be above 0 and at most 1")
+            check_iou(f"--{name.replace('_', '-')}", getattr(self, name))
         super().__post_init__()
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from pipelines import console
+from pipelines import console, recipe_options
 from pipelines.engine.outcome import READ, Outcome, PhotoToBuild
 from pipelines.engine.recipe import Recipe
 from pipelines.recipe_options import BuildOptions, CocoInstances, Exclude, Files, ImageRoot, MetadataOnly, flag
@@ -73,12 +73,9 @@ class MixedStarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_f
             raise ConfigError("--boxes coco needs --coco-instances FILE; for mixed* without boxes say --boxes none")
         if not self.image_root and not self.metadata_only:
             raise ConfigError("no photos: give --image-root SOURCE=DIR (coco, vg, flickr), or --metadata-only")
-        for option, value in (
-            ("--dedupe-iou", self.dedupe_iou),
-            *(("--merge-iou", v) for v in self.merge_iou.values()),
-        ):
-            if not 0 < value <= 1:
-                raise ConfigError(f"{option} {value} must be above 0 and at most 1")
+        recipe_options.check_iou("--dedupe-iou", self.dedupe_iou)
+        for value in self.merge_iou.values():
+            recipe_options.check_iou("--merge-iou", value)
         super().check()
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from pipelines.engine.outcome import READ, Outcome, PhotoToBuild
 from pipelines.engine.recipe import Recipe
-from pipelines.recipe_options import BuildOptions, Exclude, ImageRoot, MetadataOnly, flag
+from pipelines.recipe_options import BuildOptions, Exclude, ImageRoot, MetadataOnly, check_iou, flag
 from xdetr_data.boxed import BoxedPhrase, BoxedQuery
 from xdetr_data.boxes import xywh_to_xyxy
 from xdetr_data.errors import ConfigError
@@ -42,8 +42,7 @@ class VisualGenomeOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknow
             raise ConfigError("no sizes of the photos: give --image-data image_data.json")
         if not self.image_root and not self.metadata_only:
             raise ConfigError("no photos: give --image-root vg=DIR (above VG_100K and VG_100K_2), or --metadata-only")
-        if not 0 < self.merge_iou <= 1:
-            raise ConfigError(f"--merge-iou {self.merge_iou} must be above 0 and at most 1")
+        check_iou("--merge-iou", self.merge_iou)
         super().check()
 
 

@@ -73,6 +73,8 @@ def test_an_unknown_key_is_a_key_error_in_one_line_that_names_the_dataset(datase
     assert str(raised.value) == f"{dataset.folder.url}: has no sample 'coco_1'; keys() lists those that it has"
     assert "coco_1" not in dataset
     assert dataset.get("coco_1") is None
+    with pytest.raises(UnknownKey, match="has no sample 7"):
+        dataset[7]  # type: ignore[index]
     assert KEYS[0] in dataset
 
 

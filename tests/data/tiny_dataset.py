@@ -24,7 +24,6 @@ from xdetr_data.shards.index import encode_index, walk
 from xdetr_data.shards.plan import shard_of_key
 from xdetr_data.shards.tar_stream import TarDamage, iter_headers
 from xdetr_data.shards.writer import (
-    FileEntry,
     Sample,
     ShardStats,
     rejects_name,
@@ -33,7 +32,7 @@ from xdetr_data.shards.writer import (
     write_samples,
     write_stats,
 )
-from xdetr_data.storage import Folder, file_identity
+from xdetr_data.storage import FileEntry, Folder, file_identity
 
 PREFIX, SEED, SHARDS = "tiny-train", 3, 2
 KEYS = [f"coco_{number:012d}" for number in range(1, 9)]

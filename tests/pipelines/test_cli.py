@@ -83,6 +83,13 @@ def test_without_arguments_help_is_shown() -> None:
     assert run_cli().stdout == run_cli("--help").stdout
 
 
+def test_a_group_without_a_command_shows_its_help_and_no_empty_error() -> None:
+    ended = run_cli("build")
+    assert ended.code == 2
+    assert ended.errors == []
+    assert "visual-genome" in ended.stdout
+
+
 def test_the_version_is_that_of_the_package() -> None:
     from importlib.metadata import version
 

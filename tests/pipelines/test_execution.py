@@ -83,3 +83,17 @@ def test_a_worker_that_dies_is_replaced_and_its_task_done_again(on_ray, tmp_path
 def test_a_negative_number_of_workers_is_refused():
     with pytest.raises(ConfigError, match="--workers -2"), executor(-2):
         pass
+
+
+def test_a_ray_that_does_not_start_is_one_line_with_a_remedy(monkeypatch):
+    import ray
+
+    def init(*_, **__):
+        raise Exception("The current node timed out\nduring startup.")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(XdetrDataError, match=r"timed out during startup\.\); give fewer --workers"), executor(3):
+        pass
+    monkeypatch.setenv("RAY_ADDRESS", "here:1")
+    with pytest.raises(XdetrDataError, match="is RAY_ADDRESS=here:1 right"), executor(3):
+        pass

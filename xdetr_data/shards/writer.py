@@ -15,17 +15,9 @@ from xdetr_data.photos import Photo
 from xdetr_data.record import GroundedImage, Rejected
 from xdetr_data.schema import REJECTED_ARROW_SCHEMA, SAMPLE_ARROW_SCHEMA, rejects_to_arrow, to_arrow, to_json
 from xdetr_data.shards.index import Place, encode_index, index_name, write_member
-from xdetr_data.storage import Folder, HashingWriter
+from xdetr_data.storage import FileEntry, Folder, HashingWriter
 
 ROWS_PER_GROUP = 512
-
-
-class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the dataset: its name relative to the output folder, bytes and sha256."""
-
-    name: str
-    bytes: int
-    sha256: str
 
 
 class ShardStats(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,10 +14,11 @@ import msgspec
 
 from xdetr_data.errors import InputError
 from xdetr_data.photos import photo_id
+from xdetr_data.sources.exclusion_list import ExclusionList
 from xdetr_data.sources.framing.files import READ_ERRORS, open_input
 from xdetr_data.sources.framing.json_records import DECODE_ERRORS
 from xdetr_data.sources.framing.json_stream import elements, iter_array_chunks
-from xdetr_data.stages.exclude_images import ANY_SOURCE, ExclusionList
+from xdetr_data.sources.places import ANY_SOURCE
 
 SOURCES = ("coco", "vg", "flickr", "openimages", "ade20k")
 _LINE = re.compile(r"[A-Za-z0-9_.%/-]+")

@@ -6,9 +6,13 @@ different objects, however much they overlap, because one annotator told them ap
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from xdetr_data.boxed import BoxedQuery
 from xdetr_data.boxes import Box, iou_matrix_xyxy
 from xdetr_data.record import Phrase, Provenance, Query, Region
+
+CELLS_AT_A_TIME = 1 << 20  # of the table of IoUs, so that memory is some MB however many boxes a photo has
 
 
 def merge_regions(queries: Sequence[BoxedQuery], *, min_iou: float) -> tuple[tuple[Region, ...], tuple[Query, ...]]:
@@ -57,15 +61,21 @@ def _assign(boxes: list[Box], queries_of: list[set[int]], min_iou: float) -> lis
     owner = list(range(len(boxes)))
     if len(boxes) < 2 or min_iou >= 1.0:
         return owner
-    iou = iou_matrix_xyxy(boxes, boxes)
-    near = iou >= min_iou
+    table = np.array(boxes, dtype=np.float64)
     members = [set(queries) for queries in queries_of]
-    for i in near.sum(axis=1).nonzero()[0] if near.sum() > len(boxes) else ():
-        candidates = [j for j in near[i, :i].nonzero()[0].tolist() if owner[j] == j and not members[j] & queries_of[i]]
-        if candidates:
-            best = max(candidates, key=lambda j: (iou[i, j], -j))
-            owner[i] = best
-            members[best] |= queries_of[i]
+    step = max(1, CELLS_AT_A_TIME // len(boxes))
+    for begin in range(0, len(boxes), step):
+        iou = iou_matrix_xyxy(table[begin : begin + step], table[: begin + step])
+        near = np.tril(iou >= min_iou, k=begin - 1)  # boxes that were met before
+        for row in np.flatnonzero(near.any(axis=1)).tolist():
+            i, overlap = begin + row, iou[row]
+            candidates = [
+                j for j in near[row].nonzero()[0].tolist() if owner[j] == j and not members[j] & queries_of[i]
+            ]
+            if candidates:
+                best = max(candidates, key=lambda j: (overlap[j], -j))
+                owner[i] = best
+                members[best] |= queries_of[i]
     return owner
 
 

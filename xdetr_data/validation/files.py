@@ -13,8 +13,8 @@ from xdetr_data.errors import InputError
 from xdetr_data.manifest import MANIFEST, Manifest, ShardEntry
 from xdetr_data.schema import REJECTED_ARROW_SCHEMA
 from xdetr_data.shards.tar_stream import HashingReader
-from xdetr_data.shards.writer import FileEntry, ShardStats, stats_name
-from xdetr_data.storage import Folder
+from xdetr_data.shards.writer import ShardStats, stats_name
+from xdetr_data.storage import FileEntry, Folder
 from xdetr_data.validation.violation import BUILD_AGAIN, COPY_AGAIN, DELETE, Violation, violation
 
 _STRAY_SUFFIXES = (".tar", ".parquet", ".idx", ".stats.json", ".pkl", ".pickle")

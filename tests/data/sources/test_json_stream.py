@@ -299,3 +299,15 @@ def test_the_size_of_an_input_is_as_stored_and_its_name_tells_whether_it_is_pack
     assert not is_compressed(str(tmp_path / "a.json"))
     with open_input(path) as stream:
         assert stream.read() == b"x" * 1000
+
+
+@pytest.mark.parametrize("element", ['{"a": [' + "1, " * 2000, '{"a": "' + "x" * 6000, "[" + "[1], " * 2000])
+def test_an_element_longer_than_the_limit_is_called_so_where_it_begins(
+    element: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("json_stream", "json_window"):
+        monkeypatch.setattr(f"xdetr_data.sources.framing.{module}.MAX_ELEMENT_BYTES", 1000)
+    path = tmp_path / "a.json"
+    path.write_text(f'[{{"a": 1}}, {element}')
+    with pytest.raises(InputError, match="byte 11: an element is longer than"):
+        list(iter_whole_array_chunks(str(path), chunk_bytes=100))

@@ -1,6 +1,8 @@
 """One object is one region: every phrase keeps its boxes up to the IoU, and one annotator's boxes stay apart."""
 
+import tracemalloc
 from random import Random
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -145,3 +147,22 @@ def test_with_equal_boxes_only_the_order_of_queries_does_not_matter(queries: lis
 def test_regions_come_in_the_order_of_their_first_mention(min_iou: float) -> None:
     regions, _ = merge_regions([query(("a", (BOX,))), query(("b", (BALL, BOX)))], min_iou=min_iou)
     assert boxes_of(regions) == [BOX, BALL]
+
+
+@given(QUERIES, MIN_IOU, st.integers(1, 40))
+def test_how_many_boxes_are_compared_at_a_time_changes_nothing(
+    queries: list[BoxedQuery], min_iou: float, cells: int
+) -> None:
+    with patch("xdetr_data.stages.merge_regions.CELLS_AT_A_TIME", cells):
+        in_parts = merge_regions(queries, min_iou=min_iou)
+    assert in_parts == merge_regions(queries, min_iou=min_iou)
+
+
+def test_a_photo_of_thousands_of_boxes_takes_no_table_of_them_all() -> None:
+    many = [query((f"a{n}", ((float(n), 0.0, n + 1.0, 1.0),)), group=f"g{n}") for n in range(6000)]
+    tracemalloc.start()
+    regions, _ = merge_regions(many, min_iou=0.75)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(regions) == 6000
+    assert peak < 100 << 20  # of all pairs one table alone would take 288 MB

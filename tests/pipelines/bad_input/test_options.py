@@ -59,7 +59,10 @@ FLAGS = [
     ),
     *(
         usage(f"split-{kind}", f"--split={value}", says="--split .* must be a plain word")
-        for kind, value in {"empty": "", "folder": "../train", "dot": "a.b", "space": "a b", "dash": "a-b"}.items()
+        for kind, value in {
+            **{"empty": "", "folder": "../train", "dot": "a.b", "space": "a b", "dash": "a-b"},
+            "no-file-name": "a" * 65,
+        }.items()
     ),
     usage("resume-and-overwrite", "--resume", "--overwrite", says="--resume and --overwrite contradict each other"),
     usage("the-same-input-twice", f"--mdetr=FOLDER/{MDETR}", says="2 inputs are called 'final_mixed_train'"),
@@ -115,6 +118,9 @@ CONFIGS: dict[str, tuple[bytes, str]] = {
     "limit-date": (b"limit: 2020-01-01\n", "limit"),
     "boxes-unknown": (b"boxes: lvis\n", "boxes.*lvis"),
     "boxes-bool": (b"boxes: yes\n", "boxes"),
+    "limit-bool": (b"limit: yes\n", "limit: YAML reads it as true; put text in quotes"),
+    "split-bool": (b"split: off\n", "split: YAML reads it as false; put text in quotes"),
+    "a-key-twice": (b"merge-iou: {vg: 1}\nmerge_iou: {vg: 0.5}\n", "a key stands twice"),
     "dedupe-iou-text": (b"dedupe-iou: half\n", "dedupe-iou.*valid number"),
     "no-split-text": (b"no-split: perhaps\n", "no-split"),
     "merge-iou-number": (b"merge-iou: 0.5\n", "merge-iou"),

@@ -23,11 +23,11 @@ from pipelines.recipe_options import BuildOptions
 from xdetr_data.accounting import Tally, total
 from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.shards.spill import PLACE_FIELDS, SPILL_SCHEMA, read_spills
+from xdetr_data.sources.exclusion_list import ExclusionList
 from xdetr_data.sources.exclusions import read_exclusion
 from xdetr_data.sources.localized_narratives import LocalizedNarratives
 from xdetr_data.sources.openimages import OpenImagesBoxes
 from xdetr_data.sources.places import Roots
-from xdetr_data.stages.exclude_images import ExclusionList
 from xdetr_data.storage import Folder
 
 HEADER = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"

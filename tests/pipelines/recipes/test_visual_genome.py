@@ -342,3 +342,22 @@ def test_wrong_input_is_told_in_one_line(tmp_path: Path) -> None:
         assert len(ended.errors) == 1
         assert message in ended.errors[0]
         assert not (tmp_path / "never" / "manifest.json").exists()
+
+
+def test_a_second_file_where_there_is_one_is_refused_and_not_read_in_place_of_the_first(tmp_path: Path) -> None:
+    write(tmp_path, images(2))
+    ended = build(tmp_path, f"--regions={tmp_path / 'more.json'}")
+    assert ended.code == 2
+    (line,) = ended.errors
+    assert "--regions is given 2 times" in line
+    assert "more.json); it takes one" in line
+
+
+def test_a_file_named_in_a_config_file_gives_way_to_the_flag(tmp_path: Path) -> None:
+    write(tmp_path, images(2))
+    config = tmp_path / "run.yaml"
+    config.write_text(f"regions: none.json\nimage-data: {tmp_path / IMAGE_DATA}\nmetadata-only: true\n")
+    args = (f"--config={config}", f"--out={tmp_path / 'out'}", "--workers=0")
+    assert "none.json: there is no such file" in run_cli("build", "visual-genome", *args).errors[0]
+    assert run_cli("build", "visual-genome", *args, f"--regions={tmp_path / REGIONS}").code == 0
+    assert manifest_of(tmp_path / "out").rows == 2

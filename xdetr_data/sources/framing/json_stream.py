@@ -17,7 +17,7 @@ import msgspec
 
 from xdetr_data.errors import InputError
 from xdetr_data.sources.framing.files import CHUNK_BYTES, MAX_ELEMENT_BYTES, ArrayChunk, open_input
-from xdetr_data.sources.framing.json_window import STDLIB, TRUNCATED, Window, end_of_whole_tokens, problem_of
+from xdetr_data.sources.framing.json_window import STDLIB, TOO_LONG, Window, end_of_whole_tokens, problem_of
 
 WHOLE_FILE = ""  # what ``ArrayChunk.name`` says where the file itself is the array
 
@@ -156,8 +156,8 @@ def _whole_elements(window: Window, size: int) -> tuple[int, int]:
     if not finished and not spans:
         damaged = error and "Unterminated" not in error.msg and error.pos < end_of_whole_tokens(error.doc)
         if window.at_end or (damaged and size >= 4 * window.chunk_bytes) or size >= MAX_ELEMENT_BYTES:
-            at = error.pos if error is not None else len(data)
-            window.fail(TRUNCATED if error is None else problem_of(error, window.at_end), at)
+            problem = problem_of(error, at_end=window.at_end)
+            window.fail(problem, 0 if problem == TOO_LONG else len(data) if error is None else error.pos)
     return len(spans), spans[-1][1] if spans else 0
 
 

@@ -8,6 +8,7 @@ from xdetr_data.errors import InputError
 from xdetr_data.sources.framing.files import MAX_ELEMENT_BYTES, READ_ERRORS
 
 STDLIB = json.JSONDecoder(parse_int=float)  # int() refuses numbers of thousands of digits
+TOO_LONG = f"an element is longer than {MAX_ELEMENT_BYTES >> 20} MiB; is it of the stated format?"
 TRUNCATED = "ends in the middle of a value: the file is truncated; fetch it again"
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
@@ -75,7 +76,7 @@ class Window:
                 result, end = STDLIB.raw_decode(self.data.decode("latin-1"))
             except (json.JSONDecodeError, RecursionError) as error:
                 if self.at_end or size >= MAX_ELEMENT_BYTES:
-                    self.fail(problem_of(error, self.at_end))
+                    self.fail(problem_of(error, at_end=self.at_end))
             else:
                 follow = self.data[end : end + 1]  # a "." or "e" is the rest of a number that the window cuts
                 if (follow and follow in _FOLLOWS_A_VALUE) or self.at_end or size >= MAX_ELEMENT_BYTES:
@@ -84,12 +85,13 @@ class Window:
             size *= 2
 
 
-def problem_of(error: json.JSONDecodeError | RecursionError, at_end: bool) -> str:
-    """What people are told where a value does not end; ``at_end``: the file ends there."""
+def problem_of(error: json.JSONDecodeError | RecursionError | None, *, at_end: bool) -> str:
+    """What people are told where a value does not end; ``at_end``: the file ends there, not the window alone."""
     if isinstance(error, RecursionError):
         return "is nested too deeply to be an annotation file"
-    truncated = at_end and (error.pos >= end_of_whole_tokens(error.doc) or error.msg.startswith("Unterminated"))
-    return TRUNCATED if truncated else f"is not JSON ({error.msg})"
+    if error is None or error.pos >= end_of_whole_tokens(error.doc) or error.msg.startswith("Unterminated"):
+        return TRUNCATED if at_end else TOO_LONG
+    return f"is not JSON ({error.msg})"
 
 
 def end_of_whole_tokens(text: str) -> int:
