@@ -126,4 +126,5 @@ def _eight_bits(values_HW: NDArray[np.int64]) -> NDArray[np.uint8]:
     low, high = int(values_HW.min()), int(values_HW.max())
     if low == high:
         low, high = 0, 65535
-    return np.rint((values_HW - low) * (255 / (high - low))).clip(0, 255).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.rint((values_HW - low) * (255 / (high - low))).clip(0, 255).astype(np.uint8)
+    return grey
