@@ -33,7 +33,7 @@ _KEPT_BY_SOME = -4.0  # an abbreviation, where ordinary words keep marks too
 _KEPT_BY_MANY = -1.5
 _KEPT_BY_NONE = 7.0
 _BEGINS_BOXED = 2.0
-_OWNS_ROOT = 3.0  # what follows a letter or a number: the rest of a name owns no root
+_OWNS_ROOT = 3.0  # what follows a letter, a number or an abbreviation; the rest of a name owns no root
 _BEGINS_NEGATIVE = -0.5
 _BEGINS_LEFT_OUT = -2.0
 _NO_QUESTION = -1.5  # a question mark that ends no question as in GQA
@@ -48,7 +48,8 @@ class Marks:
         offsets: of each mark, in order.
         scores: for each mark what speaks for a boundary, in nats.
         owned: how many annotations lie before the first mark, between the first and the second, and so on.
-        short: indices of the marks between a letter or a number and a word that begins no annotation.
+        closing: indices of the marks between a letter, a number or an abbreviation that may close an expression, and a
+            word that begins no annotation.
     """
 
     text: str
@@ -56,7 +57,7 @@ class Marks:
     offsets: list[int]
     scores: list[float]
     owned: list[int]
-    short: AbstractSet[int]
+    closing: AbstractSet[int]
 
 
 def add_negative_evidence(marks: Marks, negative_spans: Sequence[Span], boxed_begins: Sequence[int]) -> bool:
@@ -118,22 +119,24 @@ def _add_beginnings(
     boxed_begins: Sequence[int],
 ) -> None:
     """Adds what the words after marks say in the released file; nouns that are not the root own no expression, so that
-    a letter or a number before words that own a root ends an expression."""
+    an abbreviation before words that own a root may close one."""
     text, scores, (begins, ends) = marks.text, marks.scores, negatives
     boxed = set(boxed_begins)
+    spoken: list[int] = []  # marks before a word that is negative alone
     for index, at in loose:
         first = marks.offsets[index] + 2
         if first in boxed or (first + 1 in boxed and not text[first].isalnum()):
             scores[index] += _BEGINS_BOXED
         elif at < len(begins) and (begins[at] == first or begins[at] <= text.find(" ", first)):
             scores[index] += _BEGINS_NEGATIVE
+            spoken.append(index)
         else:
             scores[index] += _BEGINS_LEFT_OUT
     for first in boxed:
         if text[first - 2] not in ".?" and not _is_root(text, first, begins, ends):
             marks.owned[bisect_left(marks.offsets, first - 1)] -= boxed_begins.count(first)
-    for index, _ in loose:
-        if index in marks.short and marks.owned[index + 1] > 0:
+    for index in spoken:
+        if index in marks.closing and marks.owned[index + 1] > 0:
             scores[index] += _OWNS_ROOT
 
 

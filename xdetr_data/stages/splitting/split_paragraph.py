@@ -32,6 +32,7 @@ from xdetr_data.stages.splitting.boundary_negatives import NEVER, SURE, Marks, a
 
 _LONGEST_WORD = 32  # what is looked at of a longer one: bounds the work and the caches on strange text
 _PLAIN = Before.PLAIN
+_NEVER_CLOSE = (Before.TITLE, Before.INSIDE, Before.ELLIPSIS)
 _END = itemgetter(1)
 
 # Nats. The words' own scores lie between about -6 and 6.
@@ -85,10 +86,10 @@ def split_paragraph(
     for first, last in together:
         if 0 <= first < last <= len(caption):
             excluded.update(range(bisect_left(marks, first - 1), bisect_left(marks, last - 1)))
-    scores, short = _word_scores(text, begin, marks, annotated)
+    scores, closing = _word_scores(text, begin, marks, annotated)
     is_released = False
     if negative_spans:
-        found = Marks(text=text, begin=begin, offsets=marks, scores=scores, owned=annotated.owned, short=short)
+        found = Marks(text=text, begin=begin, offsets=marks, scores=scores, owned=annotated.owned, closing=closing)
         is_released = add_negative_evidence(found, negative_spans, annotated.begins)
     for index in excluded:
         scores[index] = NEVER
@@ -157,10 +158,10 @@ def _annotation_evidence(
 
 
 def _word_scores(text: str, begin: int, marks: list[int], annotated: _Annotated) -> tuple[list[float], set[int]]:
-    """For each mark what the words around it say; and indices of the marks between a letter or a number and a word that
-    begins no annotation."""
+    """For each mark what the words around it say; and indices of the marks between a word that is not ordinary but may
+    close an expression, and one that begins no annotation."""
     scores = []
-    short = set()
+    closing = set()
     begins = set(annotated.begins)
     for index, mark in enumerate(marks):
         end = text.find(" ", mark + 2, mark + _LONGEST_WORD)
@@ -186,9 +187,9 @@ def _word_scores(text: str, begin: int, marks: list[int], annotated: _Annotated)
             is_whole = index in annotated.whole and start == (marks[index - 1] + 2 if index else begin)
             is_begun = mark + 2 in begins
             scores.append(abbreviation_score(kind, words, after, is_whole=is_whole, is_begun=is_begun))
-            if not is_begun and (kind is Before.NUMERAL or (len(word) == 1 and word.isalpha())):
-                short.add(index)
-    return scores, short
+            if not is_begun and kind not in _NEVER_CLOSE:
+                closing.add(index)
+    return scores, closing
 
 
 def _words_before(text: str, begin: int, start: int) -> tuple[str, str]:

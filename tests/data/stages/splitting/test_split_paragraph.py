@@ -326,12 +326,18 @@ def test_a_boxed_noun_whose_article_is_left_out_is_not_what_its_expression_is_ab
 
 
 @pytest.mark.parametrize("ending", ["guy on l", "player 15", "sheep marked 7", "girl in shirt with big m"])
-def test_what_owns_a_root_after_a_letter_or_a_number_is_another_expression(ending: str) -> None:
+def test_what_owns_a_root_after_a_word_that_may_close_an_expression_is_another_expression(ending: str) -> None:
     first = ending.split()[0]
     caption = f"{ending}. in the back near wall. a clock on the wall."
-    found = released(caption, [first, "the back", "a clock"], [ending.split()[-1], "near wall"[5:], "the wall"])
+    found = released(caption, [first, "the back", "a clock"], [ending.split()[-1], "wall", "the wall"])
     assert found == [f"{ending}.", "in the back near wall.", "a clock on the wall."]
-    assert len(released(caption, [first, "a clock"], ["the back", "near wall"[5:], "the wall"])) == 2
+    assert len(released(caption, [first, "a clock"], ["the back", "wall", "the wall"])) == 2
+
+
+def test_an_abbreviation_closes_an_expression_where_what_follows_owns_a_root() -> None:
+    caption = "guy in blk. far left guy. a clock on the wall."
+    assert len(released(caption, ["guy", "left guy", "a clock"], ["blk", "the wall"])) == 3
+    assert len(released(caption, ["guy", "a clock"], ["blk", "left guy", "the wall"])) == 2
 
 
 def test_a_word_that_is_left_out_begins_no_expression_and_a_boxed_one_does() -> None:
