@@ -95,6 +95,7 @@ class Flickr30k(Source):
 
     def chunks(self) -> Iterator[ArrayChunk]:
         """Of some hundred photos at a time up to three chunks: the photos, their captions, their boxes."""
+        read_unrelated(self.unrelated)  # where it is missing, that is told before any work
         rows = {IMAGES: 0, CAPTIONS: 0, BOXES: 0}
         for begin in range(0, len(read_ids(self.ids)), PHOTOS_PER_CHUNK):
             data = self._data(begin)
