@@ -156,7 +156,7 @@ SETS = ("refcoco/refs(unc).p", "refcoco+/refs(unc).p", "refcocog/refs(google).p"
 def test_all_sets_merge_without_any_photo_of_any_val_or_test(tmp_path: Path) -> None:
     one = refs(1, 2) + refs(3, split="testA")
     other = refs(1, 3, 4) + refs(5, split="val")
-    google = refs(4, 5) + [ref(9, 2, split="val"), *refs(1)[:1]]
+    google = [*refs(4, 5), ref(9, 2, split="val"), *refs(1)[:1]]
     write(tmp_path, dict(zip(SETS, (one, other, google), strict=True)), boxes(1, 2, 3, 4, 5), photos=(1, 2, 3, 4, 5))
     ended = build(tmp_path, "--exclude-eval", sets=SETS)
     assert ended.code == 0, ended.stderr
@@ -386,7 +386,7 @@ def test_wrong_input_is_told_in_one_line(tmp_path: Path) -> None:
         ({"split": "validation"}, "--split 'validation' must be one of train, val, testA, testB, test"),
         ({"split": "val", "exclude-eval": True}, "--exclude-eval leaves out every photo of --split val"),
         ({"refs": tmp_path / "other.p"}, "is not a plain refer pickle"),
-        ({"instances": tmp_path / "refs(unc).p"}, "expected one JSON object"),
+        ({"instances": tmp_path / "other.p"}, "expected one JSON object"),
         ({"instances": tmp_path / "none.json"}, "none.json"),
     ):
         args = [
