@@ -1,7 +1,8 @@
 """A share of the photos of a dataset of classes, such that as few classes as possible are lost with the others."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from itertools import islice
 
 import msgspec
 
@@ -23,27 +24,35 @@ class Subset(msgspec.Struct, frozen=True, kw_only=True):
 def draw_subset(classes_of: Mapping[str, Set[int]], *, share: float, seed: int) -> frozenset[str]:
     """Ids of a share of the photos, at least one, from each photo's classes; a function of ids, classes and seed.
 
-    Rarest class first, the photo with the most classes that no chosen photo has; the rest as the seed draws them. So
-    where there is room for every class, every class is kept, and where there is not, the most frequent are lost.
+    For each class that no chosen photo has, the rarest first, the first of its photos as the seed draws them; then
+    photos as it draws them. Only where that loses a class, the photo with most classes that no chosen photo has: fewer
+    photos are spoken for, but they are richer in classes. What is lost even so is the most frequent.
     """
     drawn = sorted(classes_of, key=lambda photo: hashlib.blake2b(f"{seed} {photo}".encode(), digest_size=8).digest())
-    room = max(1, round(share * len(drawn))) if drawn else 0
+    room = max(1, round(share * len(drawn)))
     photos_of: dict[int, list[str]] = {}
     for photo in drawn:
         for one in classes_of[photo]:
             photos_of.setdefault(one, []).append(photo)
     chosen: dict[str, None] = {}
+    for among in (1, len(drawn)):
+        chosen = dict.fromkeys(_cover(photos_of, classes_of, room, among))
+        if len(set[int]().union(*(classes_of[photo] for photo in chosen))) == len(photos_of):
+            break
+    return frozenset(islice(dict.fromkeys([*chosen, *drawn]), room))
+
+
+def _cover(
+    photos_of: Mapping[int, Sequence[str]], classes_of: Mapping[str, Set[int]], room: int, among: int
+) -> Iterator[str]:
+    """At most ``room`` photos, for each class that they lack the best ``among`` the first of its photos."""
     covered: set[int] = set()
     for one in sorted(photos_of, key=lambda one: (len(photos_of[one]), one)):
-        if one not in covered and len(chosen) < room:
-            best = max(photos_of[one], key=lambda photo: len(classes_of[photo] - covered))
-            chosen[best] = None
+        if one not in covered and room:
+            best = max(photos_of[one][:among], key=lambda photo: len(classes_of[photo] - covered))
             covered |= classes_of[best]
-    for photo in drawn:
-        if len(chosen) >= room:
-            break
-        chosen[photo] = None
-    return frozenset(chosen)
+            room -= 1
+            yield best
 
 
 def describe_subset(classes_of: Mapping[str, Set[int]], listed: Collection[str]) -> Subset:

@@ -43,7 +43,13 @@ def test_where_there_is_no_room_the_most_frequent_classes_are_lost() -> None:
     assert describe_subset(photos, draw_subset(photos, share=3 / 72, seed=0)).lost == (1,)
 
 
-def test_of_the_photos_of_a_class_the_one_with_most_new_classes_is_taken() -> None:
+def test_photos_are_drawn_without_a_look_at_their_classes_where_no_class_is_lost_by_it() -> None:
+    photos = {str(n): {n % 2} for n in range(50)} | {"50": {0, 1}}
+    drawn = [draw_subset(photos, share=4 / 51, seed=seed) for seed in range(40)]
+    assert 0 < sum("50" in one for one in drawn) < 20
+
+
+def test_where_a_class_would_be_lost_the_photo_with_most_new_classes_is_taken() -> None:
     photos = {"1": {1}, "2": {1, 2, 3}, "3": {3}, "4": {1}, "5": {2}, "6": {2}}
     for seed in range(5):
         assert draw_subset(photos, share=1 / 6, seed=seed) == {"2"}
