@@ -105,7 +105,7 @@ def recipe(options: LvisOptions) -> Recipe:
         photos=NoPhotos() if options.metadata_only else Roots(folders=options.image_root, option="--image-root"),
         lists=[*others, *read_exclusions(options.exclude)],
         build=build_photo,
-        seconds={"annotation": 1 / 40_000},  # of one process, with --metadata-only
+        seconds={"annotation": 1 / 27_000},  # of one process, from docs/benchmarks/lvis.md
         nothing="the inputs hold no image",
         remedy="check --annotations, --subset, --exclude and --limit",
     )
