@@ -138,8 +138,8 @@ def _subset(options: LvisOptions) -> tuple[Subset | None, list[ExclusionList]]:
 def build_photo(photo: PhotoToBuild, elements: PhotoElements, options: LvisOptions) -> Outcome:
     """A photo's record: a query for each class that is annotated or verified absent, ordered by class, absences last.
 
-    A query is exhaustive unless the file says otherwise, or a box of the class could not be kept. A photo of another
-    size than stated has other boxes, too.
+    A query is exhaustive unless the file says otherwise, or an annotation of the class may have been dropped. A photo
+    of another size than stated has other boxes, too.
     """
     outcome = Outcome(key=photo.key)
     if photo.image.size_hw != photo.stated_hw:
@@ -180,7 +180,7 @@ def build_photo(photo: PhotoToBuild, elements: PhotoElements, options: LvisOptio
 def _present(
     photo: PhotoToBuild, elements: Sequence[Element], options: LvisOptions, outcome: Outcome
 ) -> tuple[dict[int, list[tuple[str, Box]]], set[int]]:
-    """By class the id and box of each annotation, and the classes of which one could not be kept."""
+    """By class the id and box of each annotation, and the classes of which one may have been dropped."""
     present: dict[int, list[tuple[str, Box]]] = {}
     dropped: set[int] = set()
     annotations = parse_annotations([element.data for element in elements])
@@ -196,6 +196,8 @@ def _present(
             continue
         outcome.note("clipped-boxes", xywh_to_xyxy(one.bbox) != box)
         present.setdefault(one.category_id, []).append((str(one.id), box))
+    if any(one.reason == "unreadable-annotation" for one in outcome.rejects):
+        dropped |= present.keys()  # it may be of any of them
     return present, dropped
 
 

@@ -213,7 +213,7 @@ def test_every_element_that_cannot_be_used_has_a_reason(tmp_path: Path) -> None:
     assert ended.code == 0, ended.stderr
     check(tmp_path / "out")
     first, second = records_of(tmp_path / "out")
-    assert told(first) == [(7, "aerosol can", True, [box(2)]), (8, "cat", True, []), (11, "dog", True, [])]
+    assert told(first) == [(7, "aerosol can", False, [box(2)]), (8, "cat", True, []), (11, "dog", True, [])]
     assert told(second) == [(7, "aerosol can", True, [])]
     assert reject_counts(tmp_path / "out") == {
         ("photo", "no-class-left"): 1, ("image", "no-class-left"): 1,
