@@ -13,7 +13,7 @@ from xdetr_data.spans import Span
 class BoxedPhrase(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A phrase of a query with the boxes of the annotations that name it, in pixels on the photo.
 
-    ``score`` and ``detail`` are what a model said of it, where a model did.
+    ``score`` is what a model said of it, where a model did; ``detail`` is for an audit: of a model, or the class.
     """
 
     spans: tuple[Span, ...]

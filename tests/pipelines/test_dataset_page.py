@@ -1,5 +1,6 @@
 """docs/dataset.md: its code runs, its fields and rules are the real ones."""
 
+import json
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_the_examples_run_as_they_stand(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(tmp_path / "OUT")
+    add_vocabulary(tmp_path / "OUT" / "manifest.json")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(compile(EXAMPLES[number].replace("mixed-star-train", PREFIX), f"example {number}", "exec"), names)
@@ -24,6 +26,17 @@ def test_the_examples_run_as_they_stand(number: int, tmp_path: Path, monkeypatch
         assert names["boxes"] == [[1.0, 2.0, 10.5, 20.0], [0.0, 0.0, 32.0, 24.0]]
     if "photos" in names:
         assert names["photos"].num_rows == 8  # type: ignore[attr-defined]
+    if "vocabulary_of" in names:
+        assert names["texts"] == {459: "flip-flop"}
+
+
+def add_vocabulary(path: Path) -> None:
+    """Makes the dataset one of classes."""
+    manifest = json.loads(path.read_text())
+    manifest["config"]["vocabulary"] = [
+        {"id": 459, "name": "flip-flop_(sandal)", "text": "flip-flop", "frequency": "r"}
+    ]
+    path.write_text(json.dumps(manifest))
 
 
 def test_every_field_of_the_schema_is_explained() -> None:
