@@ -6,7 +6,6 @@ Scores of the right and of the wrong ones overlap. What is drawn depends on phot
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from xdetr_data.boxes import Box
+from xdetr_data.decoding import decode_photo
 from xdetr_data.spans import Span
 from xdetr_data.toyworld.truth import read_truth
 from xdetr_data.validation.label_score import mention_at
@@ -122,8 +122,7 @@ class NoisyGrounder:
         self._noise = noise
         self._photos: dict[str, TruePhoto] = {}
         for name, photo in photos.items():
-            with Image.open(io.BytesIO((folder / name).read_bytes())) as image:
-                self._photos[pixels_digest(image)] = photo
+            self._photos[pixels_digest(decode_photo((folder / name).read_bytes()))] = photo
 
     def prepare(self, photo: Image.Image) -> tuple[TruePhoto, tuple[int, int]]:
         """Recognises a photo."""

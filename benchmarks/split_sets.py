@@ -267,6 +267,10 @@ def recipes(fixtures: Path) -> Iterator[Recipe]:
     yield "region descriptions + fresh", plain, fresh, 0.06, False
     yield "fresh, all lower case", plain, fresh, 0.06, True
     yield "fresh, twice as many", plain, fresh, 0.12, False
+    referring: list[Said] = [(text, None) for text, _ in written(split_texts.REFERRING)]
+    short = written(split_texts.SHORT)
+    yield "referring + numbers and letters", referring, short, 0.03, False
+    yield "region descriptions + the same", [*referring, *plain], short, 0.03, True
     yield "several sentences", plain, written(split_texts.SEVERAL), 0.05, False
     yield "several sentences, fresh", plain, written(split_fresh.FRESH_SEVERAL), 0.05, False
 

@@ -1,7 +1,8 @@
 """Expressions written for the split benchmark, in the manner of region descriptions; ``[...]`` marks what has a box.
 
 ``SEEN`` and ``SEEN_LATER`` were looked at while the split was written; ``HELD_OUT`` was only ever counted.
-``SEVERAL`` are single expressions of several sentences. ``PLAIN`` and ``QUESTIONS`` are ordinary.
+``SEVERAL`` are single expressions of several sentences. ``PLAIN`` and ``QUESTIONS`` are ordinary. ``REFERRING`` are in
+the manner of RefCOCO, without marked boxes, and ``SHORT`` those of them that are a number or a letter or end in one.
 """
 
 SEEN = """
@@ -340,4 +341,164 @@ Is it indoors or outdoors?
 Which kind of vehicle is to the right of the [U.S. flag]?
 What is the [man] in the no. 5 [jersey] holding?
 On which side of the photo is the [bus]?
+"""
+
+REFERRING = """
+guy in red shirt
+left guy
+person in white far right
+lady with sunglasses
+man bending cant see his head
+batter
+catcher
+umpire behind the catcher
+kid in blue on right
+woman holding phone
+the man sitting down
+second from left
+girl in pink
+black suitcase
+white car behind bus
+far left giraffe
+zebra in front
+elephant butt
+baby elephant
+bottom right pizza slice
+sandwich half on left
+bowl with soup
+glass of water next to plate
+chair with no one in it
+couch on the left
+bed closest to us
+blue umbrella
+bike leaning on tree
+motorcycle front and center
+horse on right facing us
+cow lying down
+sheep looking at camera
+dog with frisbee
+cat on the laptop
+brown bear
+player on ground
+tall guy with beard
+woman in black dress
+man with glasses on left
+kid eating
+dude with hat
+blond girl
+old lady
+person partially cut off on right side
+arm on left edge
+hand holding knife
+back of head in front
+tan shirt
+black shirt left
+red tie
+blue shirt guy sitting
+green shirt
+man not in suit
+not the dog
+the one with stripes
+closest to camera
+middle one
+top left orange
+biggest broccoli
+banana on top
+donut with sprinkles
+carrot in front
+cake with candles
+wine glass in middle
+keyboard
+white laptop
+monitor on right
+remote in her hand
+truck behind
+yellow bus
+train on left track
+boat in back
+surfer on left
+skier in red
+snowboarder with no poles
+guy jumping
+skateboard dude
+tennis player serving
+man swinging
+boy with bat
+soccer player falling
+girl kicking ball
+person standing behind fence with arms crossed
+his left leg
+her purse
+what he is sitting in
+guy looking at us
+smiling man
+half eaten one
+empty chair
+clear vase
+flowers in pot
+clock face on right
+teddy bear with bow
+big bear
+little kid on ski
+upper left
+right side of pic
+lower right corner
+3 people back row 2nd from right
+guy in back w hat
+two zebras heads together
+the horse that the woman is riding
+player about to catch ball
+guys elbow
+striped shirt woman
+woman whose face you can see
+in the back near wall
+on the far right
+with backpack
+next to the tree
+behind counter
+sitting on bench
+wearing yellow
+looking left
+"""
+
+SHORT = """
+[71]
+[8]
+[12]
+[23]
+[2]
+[number] 8
+[player] 15
+[no] 21
+[guy] with 10
+[jersey] says 33
+[he] is 3
+[second] from l
+[guy] on r
+[person] in stands with t
+[letter c]
+[the k]
+[girl] in shirt with big m
+[sign] with a b
+[guy] on l
+[bottom] r
+[far] l
+[bus] with e
+[man] holding letter o
+[white] v
+[capital] a
+[shirt] w the a
+[x]
+[s]
+[guy] with an x
+[the t]
+[box] with a z
+[kid] who is 5
+[bus] 42
+[train] 3
+[clock] at 10
+[first] on l
+[top] r
+[sheep] marked 7
+[boat] d
 """

@@ -112,6 +112,7 @@ app = _group(
         "report": _command("report", "report"),
         "qa": _command("qa", "qa"),
         "review": _command("review", "app"),
+        "sources": _command("sources", "sources"),
         "toyworld": _command("toyworld", "toyworld"),
     },
     "Turns the public grounding datasets into training shards, and lets you look at every label.",

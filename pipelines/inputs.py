@@ -1,7 +1,7 @@
 """The inputs of a run as the manifest names them; what is known of the public ones is ``manifests/sources/*.yaml``."""
 
 from collections.abc import Sequence
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 
@@ -13,15 +13,43 @@ from xdetr_data.manifest import InputEntry
 from xdetr_data.storage import file_identity
 
 
+class SourceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of a public dataset, or files of one kind.
+
+    Attributes:
+        name: as the dataset calls it, with wildcards, behind folders where the name alone does not tell it.
+        format: how its elements are counted (``xdetr_data.sources.counting``).
+        takes: the flags that take it: ``build flickr30k --ids``.
+        counts: how many elements it has by kind, of several files that the name matches all together.
+    """
+
+    name: str
+    format: str
+    takes: list[str] = msgspec.field(name="for")
+    counts: dict[str, int] = {}
+
+    def matches(self, path: str) -> bool:
+        """Whether a file, packed or not, is this one."""
+        path = path.removesuffix(".gz")
+        if not path.endswith(self.name.rpartition("*")[2]):  # most of what lies about are photos
+            return False
+        wanted = self.name.split("/")
+        parts = path.split("/")[-len(wanted) :]
+        return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
+
+    def lies_in(self, folder: str) -> bool:
+        """Whether a folder is the one that files of this name lie in."""
+        parent, _, name = self.name.rpartition("/")
+        return "*" in name and bool(parent) and folder.rstrip("/").rpartition("/")[2] == parent
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A public dataset: where it is described, its licence, and its files with their expected counts."""
+    """A public dataset: where it is described, its licence, and its files."""
 
     name: str
     homepage: str
     licence: str
-    format: str
-    files: list[str]
-    expected: dict[str, int] = {}
+    files: list[SourceFile]
 
 
 @cache
@@ -33,9 +61,10 @@ def sources() -> tuple[Source, ...]:
 
 
 def licence_of(path: str) -> str | None:
-    """Licence of an input by its file name, or None where the name is of no known dataset."""
-    name = path.rsplit("/", 1)[-1].removesuffix(".gz")
-    return next((one.licence for one in sources() for pattern in one.files if fnmatch(name, pattern)), None)
+    """Licence of an input, a file or a folder, by its name, or None where the name is of no known dataset."""
+    return next(
+        (one.licence for one in sources() for file in one.files if file.matches(path) or file.lies_in(path)), None
+    )
 
 
 def identify_inputs(roles: Sequence[tuple[str, str]], run: Executor) -> list[InputEntry]:

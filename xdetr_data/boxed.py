@@ -32,6 +32,16 @@ class BoxedQuery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     phrases: tuple[BoxedPhrase, ...]
 
 
+def whole_query(
+    text: str, box_xyxy: Box, *, group: str, source: str, annotation_id: str, detail: str = ""
+) -> BoxedQuery:
+    """A sentence that as a whole names one box."""
+    phrase = BoxedPhrase(
+        spans=((0, len(text)),), boxes_xyxy=(box_xyxy,), annotation_ids=(annotation_id,), detail=detail
+    )
+    return BoxedQuery(text=text, group=group, source=source, phrases=(phrase,))
+
+
 class LooseBox(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A box that no text names, in pixels on the photo; ``input_ref`` is where it stands in the input."""
 

@@ -6,7 +6,6 @@ ever opened, so a name inside an annotation cannot lead anywhere else.
 """
 
 import hashlib
-import io
 import re
 import warnings
 from collections.abc import Mapping
@@ -16,12 +15,12 @@ from typing import Any
 import fsspec
 from PIL import Image, UnidentifiedImageError
 
+from xdetr_data.decoding import open_photo
 from xdetr_data.errors import InputError
 
 MAX_PIXELS = 80_000_000
 MAX_KEY_CHARS = 90  # a tar header has room for 100
 
-_FORMATS = ("JPEG", "PNG", "WEBP")
 _SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}  # MPO: a JPEG with further views behind it
 _PHOTO_NAME = re.compile(r"\.(jpe?g|png|webp)\Z", re.IGNORECASE)
 _TRAILING_DIGITS = re.compile(r"[0-9]+\Z")
@@ -129,7 +128,7 @@ def check_photo(data: bytes, address: str) -> Photo | BadPhoto:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            with open_photo(data) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     return _too_large(address, width, height)

@@ -201,14 +201,28 @@ class Folder:
 
 
 def file_identity(path: str) -> tuple[int, str]:
-    """Size in bytes and sha256 of an input file at any fsspec address, as it is stored."""
+    """Size in bytes and sha256 of an input file at any fsspec address, as it is stored.
+
+    Of a folder, the size of all files below it, and the sha256 of what ``sha256sum`` prints of them in the order of
+    their names: ``(cd DIR && find * -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum``.
+    """
+    try:
+        fs, root = fsspec.url_to_fs(path)
+        if not fs.isdir(root):
+            return _identity(fs, root)
+        files = {os.fsencode(str(name)[len(root.rstrip("/")) + 1 :]): str(name) for name in fs.find(root)}
+        found = [(name, *_identity(fs, files[name])) for name in sorted(files)]
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); check the address") from error
+    listing = b"".join(f"{sha256}  ".encode() + name + b"\n" for name, _, sha256 in found)
+    return sum(size for _, size, _ in found), hashlib.sha256(listing).hexdigest()
+
+
+def _identity(fs: Any, path: str) -> tuple[int, str]:
     digest = hashlib.sha256()
     size = 0
-    try:
-        with fsspec.open(path, "rb").open() as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-                size += len(block)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); check the address") from error
+    with fs.open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+            size += len(block)
     return size, digest.hexdigest()

@@ -1,8 +1,9 @@
 """Photos as the network's input: RGB, resized, padded to a batch. Needs Pillow, not torchvision.
 
-A photo's pixels are taken as they are stored: an EXIF rotation is *not* applied, because the boxes of every data set
-(and the boxes returned here) are in the stored file's pixels. An alpha channel is dropped, not blended. Grey, palette,
-CMYK and 16-bit photos become RGB; a photo of floats has no defined white and is refused.
+The pipelines hand over RGB. For who opens photos otherwise, ``to_rgb`` does as their decoder does. Pixels are taken as
+they are stored: an EXIF rotation is *not* applied, because the boxes of every data set (and the boxes returned here)
+are in the stored file's pixels. An alpha channel is dropped, not blended. Grey, palette and CMYK photos become RGB,
+16-bit greys by their own range; a photo of floats has no defined white and is refused.
 """
 
 from collections.abc import Sequence
@@ -112,10 +113,18 @@ def to_rgb(photo: Image.Image) -> Image.Image:
         if photo.mode == "RGB":
             return photo
         if photo.mode.startswith("I"):
-            eight_bit = (np.asarray(photo).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
-            return Image.fromarray(eight_bit).convert("RGB")
+            return Image.fromarray(_eight_bits(np.asarray(photo).astype(np.int64))).convert("RGB")
         if photo.mode in ("P", "PA"):
             return photo.convert("RGBA").convert("RGB")
         return photo.convert("RGB")
     except (OSError, ValueError, SyntaxError) as error:  # the last is Pillow's for a damaged PNG
         raise PhotoError(f"photo of mode {photo.mode} cannot be decoded ({error}); it is damaged") from error
+
+
+def _eight_bits(values_HW: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Grey values by their own range; by that of 16 bits where they are all the same."""
+    low, high = int(values_HW.min()), int(values_HW.max())
+    if low == high:
+        low, high = 0, 65535
+    grey: NDArray[np.uint8] = np.rint((values_HW - low) * (255 / (high - low))).clip(0, 255).astype(np.uint8)
+    return grey

@@ -67,7 +67,7 @@ def _photo(folder: Folder, found: Found) -> Pixels:
         raise InputError(f"{found.record.key}: {found.stem}.tar holds labels without photos; say --blank")
     try:
         return photo_pixels(photo.data)
-    except (OSError, ValueError, SyntaxError) as error:
+    except InputError as error:
         raise InputError(f"{found.record.key}: its photo does not decode ({error}); say --blank") from error
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
 
 from pipelines.drawing.lines import Line, printable, query_runs, wrap
 from pipelines.drawing.naming import Cast, Naming, cast_of
 from pipelines.drawing.page import GREY, SMALL, TEXT, WIDTH, Page, Ruler, boxes_for_missing_glyphs
 from pipelines.drawing.tags import place_tags
 from xdetr_data.boxes import Box
+from xdetr_data.decoding import decode_photo
 from xdetr_data.record import GroundedImage
 
 MARGIN = 28
@@ -90,13 +90,8 @@ def render(figure: Figure, file_format: str) -> bytes:
 
 
 def photo_pixels(data: bytes) -> Pixels:
-    """A photo's bytes as pixels ``[H, W, 3]``, no larger than the picture needs; raises OSError if it does not decode.
-
-    EXIF rotation is not applied: boxes are in pixels as they are stored.
-    """
-    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
-        image.draft("RGB", (2 * WIDTH, 2 * WIDTH))
-        small = image.convert("RGB")
+    """A photo's bytes as pixels ``[H, W, 3]``, no larger than the picture needs; InputError if it does not decode."""
+    small = decode_photo(data, least_px=2 * WIDTH)
     small.thumbnail((2 * WIDTH, 2 * WIDTH))
     return np.asarray(small)
 

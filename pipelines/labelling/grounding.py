@@ -3,7 +3,6 @@
 The model is a value that is passed in (``xdetr_model.grounders.protocol.Grounder`` or anything that behaves like it).
 """
 
-import io
 import threading
 import time
 from collections import deque
@@ -15,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 from PIL import Image
 
+from xdetr_data.decoding import decode_photo
 from xdetr_data.photos import BadPhoto, Photo, read_photo
 from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates, PhraseQuery
 
@@ -28,7 +28,7 @@ class Grounder(Protocol):
     """The part of ``xdetr_model.grounders.protocol.Grounder`` that labelling needs."""
 
     def prepare(self, photo: Image.Image) -> Any:
-        """What needs no device; safe in threads."""
+        """What needs no device, of a photo in RGB; safe in threads."""
 
     def ground_prepared(
         self, photos: Sequence[Any], phrases: Sequence[Sequence[PhraseQuery]], keep: int
@@ -147,9 +147,8 @@ def _prepare(job: Job, grounder: Grounder) -> _Ready:
     if isinstance(photo, BadPhoto):
         return _Ready(job, photo, None)
     try:
-        with Image.open(io.BytesIO(photo.data)) as image:
-            prepared = grounder.prepare(image)
-    except (OSError, ValueError) as error:
+        prepared = grounder.prepare(decode_photo(photo.data))
+    except ValueError as error:
         problem = BadPhoto(reason="unreadable-photo", detail=f"{job.address}: {error}")
         return _Ready(job, problem, None)
     return _Ready(job, photo, prepared)

@@ -12,9 +12,10 @@ from typing import Any
 from pipelines import console
 from pipelines.qa.decided import decided_keys
 from pipelines.qa.labels import PHRASES, REGIONS, declare_fields, make_sample
+from pipelines.qa.photos import viewable
 from pipelines.qa.reading import Chosen, choose_keys, read_chosen
 from pipelines.qa.views import save_views
-from xdetr_data.errors import ConfigError
+from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.manifest import Manifest, read_manifest
 from xdetr_data.record import GroundedImage
 from xdetr_data.storage import Folder
@@ -187,13 +188,17 @@ def _remove(dataset: Any, keys: set[str]) -> None:
 
 
 def _write_photo(folder: Path, one: Chosen) -> Path:
-    """The photo as a file that FiftyOne can serve; its name is safe, whatever the photo was called, and says which
-    bytes it has."""
+    """The photo as a file that FiftyOne can serve; its name is safe, whatever the photo was called, and says of which
+    bytes it is. Raises InputError where the photo does not decode."""
     image = one.record.image
+    try:
+        data = viewable(one.photo)
+    except InputError as error:
+        raise InputError(f"{one.record.key}: its photo does not decode ({error}); see 'xdetr-data validate'") from error
     path = folder / f"{one.record.key.replace('%', '=')}-{(image.sha256 or '')[:12]}.{one.suffix}"
-    if not (path.is_file() and path.stat().st_size == len(one.photo)):
+    if not (path.is_file() and path.stat().st_size == len(data)):
         folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{uuid.uuid4().hex}")
-        temporary.write_bytes(one.photo)
+        temporary.write_bytes(data)
         os.replace(temporary, path)
     return path

@@ -48,7 +48,7 @@ def make_sample(fo: Any, chosen: Chosen, photo: Path, split: str) -> Any:
     return fo.Sample(
         filepath=str(photo),
         tags=[record.image.source, split],
-        metadata=fo.ImageMetadata(size_bytes=len(chosen.photo), width=width, height=height),
+        metadata=fo.ImageMetadata(size_bytes=photo.stat().st_size, width=width, height=height),
         key=record.key,
         shard=chosen.stem,
         labels_sha256=chosen.sha256,

@@ -7,7 +7,7 @@ import msgspec
 from pipelines.engine.outcome import READ, Outcome, PhotoToBuild
 from pipelines.engine.recipe import Recipe
 from pipelines.recipe_options import BuildOptions, Exclude, ImageRoot, MetadataOnly, check_iou, flag
-from xdetr_data.boxed import BoxedPhrase, BoxedQuery
+from xdetr_data.boxed import BoxedQuery, whole_query
 from xdetr_data.boxes import xywh_to_xyxy
 from xdetr_data.errors import ConfigError
 from xdetr_data.record import GroundedImage
@@ -118,5 +118,4 @@ def _query(element: Element, region: VgRegion, photo: PhotoToBuild, outcome: Out
         outcome.reject("region", PLACE, *box, where=element.where)
         return None
     outcome.note("clipped-boxes", xywh_to_xyxy(box_xywh) != box)
-    phrase = BoxedPhrase(spans=((0, len(text)),), boxes_xyxy=(box,), annotation_ids=(str(region.id),))
-    return BoxedQuery(text=text, group=element.where, source=element.label, phrases=(phrase,))
+    return whole_query(text, box, group=element.where, source=element.label, annotation_id=str(region.id))

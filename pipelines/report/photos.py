@@ -4,8 +4,7 @@ import hashlib
 import io
 from base64 import b64encode
 
-from PIL import Image
-
+from xdetr_data.decoding import decode_photo
 from xdetr_data.photos import BadPhoto, check_photo
 
 MAX_SIDE = 960  # pixels of the copy's longer side: sharp at 480 on a dense screen
@@ -19,10 +18,7 @@ class PhotoBook:
         self._copies: dict[str, bytes] = {}
 
     def add(self, data: bytes, address: str) -> str | BadPhoto:
-        """Name of the copy of a photo's bytes, or why there is none.
-
-        EXIF rotation is not applied: boxes are in pixels as they are stored.
-        """
+        """Name of the copy of a photo's bytes, or why there is none."""
         checked = check_photo(data, address)
         if isinstance(checked, BadPhoto):
             return checked
@@ -47,9 +43,7 @@ def data_uri(data: bytes, media_type: str) -> str:
 
 def _small(data: bytes) -> bytes:
     sink = io.BytesIO()
-    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
-        image.draft("RGB", (MAX_SIDE, MAX_SIDE))
-        small = image.convert("RGB")
+    small = decode_photo(data, least_px=MAX_SIDE)
     small.thumbnail((MAX_SIDE, MAX_SIDE))
     small.save(sink, "JPEG", quality=QUALITY)
     return sink.getvalue()

@@ -1,7 +1,6 @@
 """Photos with what is true of them, to evaluate a model on: from a dataset's shards, or from a toy world's truth."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.train.say import warn
+from xdetr_data.decoding import decode_photo
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import read_manifest
 from xdetr_data.record import GroundedImage
@@ -35,26 +35,18 @@ def dataset_photos(path: str, limit: int | None) -> Iterator[LabelledPhoto]:
             raise InputError(
                 f"--val {path}: {sample.record.key} has no photo; build the dataset without --metadata-only"
             )
-        photo = _decoded(sample.photo.data)
-        if isinstance(photo, str):
-            problems.append(f"{sample.record.key}: {photo}")
-        else:
-            yield _of_record(sample.record, photo)
+        try:
+            photo = decode_photo(sample.photo.data)
+        except InputError as error:
+            problems.append(f"{sample.record.key}: {error}")
+            continue
+        yield _of_record(sample.record, photo)
     if not problems:
         return
     told = f"--val {path}: {len(problems)} of {count} photos cannot be read (first: {problems[0]})"
     if len(problems) == count:
         raise InputError(f"{told}; see 'xdetr-data validate {path}'")
     warn(f"{told} and are left out; see 'xdetr-data validate {path}'")
-
-
-def _decoded(data: bytes) -> Image.Image | str:
-    """A photo, or why there is none."""
-    try:
-        with Image.open(BytesIO(data)) as opened:
-            return opened.convert("RGB")
-    except Exception as error:  # on damaged bytes Pillow raises almost anything
-        return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _of_record(record: GroundedImage, photo: Image.Image) -> LabelledPhoto:
@@ -80,8 +72,7 @@ def toy_photos(world: Path, splits: Sequence[str], files: Sequence[str], limit: 
     for count, truth in enumerate(_truths(world, splits)):
         if limit is not None and count >= limit:
             return
-        with Image.open(world / "photos" / truth.collection / truth.file_name) as opened:
-            image = opened.convert("RGB")
+        image = decode_photo((world / "photos" / truth.collection / truth.file_name).read_bytes())
         is_crowd = np.array([one.is_crowd for one in truth.objects], dtype=np.bool_)
         boxes = TrueBoxes(boxes_xyxy=_boxes([one.box_xyxy for one in truth.objects]), is_crowd=is_crowd)
         yield LabelledPhoto(photo=image, boxes=boxes, phrases=tuple(_toy_phrases(truth, files)))

@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import pickle
+import subprocess
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -147,3 +148,16 @@ def test_a_local_file_is_synced_before_it_gets_its_name(tmp_path: Path, monkeypa
 def test_identity_of_a_missing_input_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="check the address"):
         file_identity(str(tmp_path / "nothing"))
+
+
+def test_identity_of_a_folder_is_that_of_what_sha256sum_prints_of_its_files(tmp_path: Path) -> None:
+    for name, data in (("b.txt", b"two"), ("a/z.txt", b"three"), ("a.txt", b""), ("ä b.txt", b"four")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    command = "find * -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
+    printed = subprocess.run(command, cwd=tmp_path, shell=True, capture_output=True, text=True, check=True).stdout
+    size, sha256 = file_identity(str(tmp_path))
+    assert (size, sha256) == (12, printed.split()[0])
+    assert file_identity(f"{tmp_path}/") == (size, sha256)
+    (tmp_path / "b.txt").rename(tmp_path / "c.txt")
+    assert file_identity(str(tmp_path))[1] != sha256

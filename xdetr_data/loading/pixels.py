@@ -1,9 +1,5 @@
-"""Pixels of a view: decoded no larger than needed and resampled once; and how their colours are to be changed.
+"""Pixels of a view: decoded no larger than needed and resampled once; and how their colours are to be changed."""
 
-Pixels are taken as they are stored: an EXIF rotation is not applied, because boxes are in the stored file's pixels.
-"""
-
-import io
 from contextlib import suppress
 
 import numpy as np
@@ -11,6 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
+from xdetr_data.decoding import to_rgb
 from xdetr_data.loading.view import View
 
 Pixels = NDArray[np.uint8]
@@ -30,16 +27,11 @@ def draw_recolour(rng: np.random.Generator, jitter: float) -> Recolour | None:
     return tuple(rows.ravel().tolist())
 
 
-def open_photo(data: bytes) -> Image.Image:
-    """The photo in ``data``, not decoded yet; raises OSError or ValueError."""
-    return Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
-
-
 def render(photo: Image.Image, view: View) -> Pixels:
     """The view's pixels ``[H, W, 4]``: red, green, blue and a channel without meaning, as Pillow keeps them in memory.
 
-    A JPEG that is shown at half its size or less is decoded at that size. Raises OSError or ValueError (Pillow's) for
-    damaged bytes, and ValueError for a photo of floats.
+    ``photo`` is one that ``open_photo`` opened. A JPEG that is shown at half its size or less is decoded at that size.
+    Raises what ``to_rgb`` does.
     """
     height, width = view.out_hw
     full_hw = (photo.height, photo.width)
@@ -69,17 +61,3 @@ def _in_memory(rgb: Image.Image) -> Pixels:
 def _draft_scale(full_hw: tuple[int, int], drafted_hw: tuple[int, int]) -> int:
     """By what a draft divides coordinates: 1, 2, 4 or 8 (sizes are rounded up, so that they do not tell exactly)."""
     return next(s for s in (1, 2, 4, 8) if all(-(-a // s) == b for a, b in zip(full_hw, drafted_hw, strict=True)))
-
-
-def to_rgb(photo: Image.Image) -> Image.Image:
-    """The decoded photo in RGB; alpha is dropped, 16 bits become 8. Raises ValueError for floats."""
-    if photo.mode == "F":
-        raise ValueError("a photo of floats has no defined white")
-    photo.load()
-    if photo.mode == "RGB":
-        return photo
-    if photo.mode.startswith("I"):
-        return Image.fromarray((np.asarray(photo).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
-    if photo.mode in ("P", "PA"):
-        return photo.convert("RGBA").convert("RGB")
-    return photo.convert("RGB")

@@ -53,6 +53,7 @@ _AFTER_ABBREVIATION = (0.0, 0.8, 2.5, 4.0, 1.2, 3.0, -2.5, 4.0, -3.0, 1.5, -1.0,
 PLAIN_SCORES = tuple(4.0 + score for score in _AFTER_PLAIN)
 #: Score of a boundary after a question mark, by the kind of the word that follows.
 QUESTION_SCORES = tuple(3.5 + min(score, 0.0) + after % 2 for after, score in enumerate(_AFTER_PLAIN))
+_NAMED_AND_GOES_ON = -2.0  # after a letter or a number, which are no abbreviations where a preposition follows
 _OPENING_MARKS = "\"'([{<#$*“‘«¿¡"
 _CLOSING_MARKS = "\"')]}>,;:!?.*”’»"
 _LETTERS = re.compile(r"[^\W\d_]")
@@ -164,17 +165,25 @@ def after_kind(word: str) -> int:
     return kind + letter[0].isupper()
 
 
-def abbreviation_score(kind: Before, words: tuple[str, str, str, str], after: int) -> float:
+def abbreviation_score(
+    kind: Before, words: tuple[str, str, str, str], after: int, *, is_whole: bool = False, is_begun: bool = False
+) -> float:
     """Score of a boundary after a word that is not an ordinary one.
 
     Args:
         kind: of the word before the mark.
         words: two words before it ("" where the expression begins), itself, and the word after the mark.
         after: kind of the word after the mark.
+        is_whole: whether the word alone, between two marks, is a named object's phrase.
+        is_begun: whether a named object's phrase begins after the mark.
     """
     second, first, word, following = words
     first, second, following = first.lower(), second.lower(), following.lower()
     score = _AFTER_ABBREVIATION[after]
+    if kind is Before.UNIT and len(word) == 1 and not _follows_number(second, first):
+        kind = Before.INITIAL
+    if is_whole and (kind is Before.NUMERAL or (kind is Before.INITIAL and not _is_initial(first))):
+        return PLAIN_SCORES[after]
     match kind:
         case Before.TITLE | Before.INSIDE:
             return score - 6.0
@@ -192,7 +201,7 @@ def abbreviation_score(kind: Before, words: tuple[str, str, str, str], after: in
         case Before.NUMERAL:
             return _numeral_score(first, after)
         case Before.INITIAL:
-            return _initial_score(first, word, following, after)
+            return _initial_score(first, word, following, after, is_begun=is_begun)
         case Before.UNIT | Before.FORT | Before.MEASURE:
             return _unit_score(kind, (second, first, word, following), after)
         case Before.COUNTRY if first != "the":  # a noun with "the", else part of a name: "jet with u.s. air force"
@@ -206,16 +215,28 @@ def _numeral_score(first: str, after: int) -> float:
     if not first:  # "2." at the beginning numbers a list
         return -6.0
     if after == After.GOES_ON:
-        return _AFTER_ABBREVIATION[after]
+        return _NAMED_AND_GOES_ON
     return PLAIN_SCORES[after] - (1.5 if after == After.DIGIT else 0.5)
 
 
-def _initial_score(first: str, word: str, following: str, after: int) -> float:
+def _initial_score(first: str, word: str, following: str, after: int, *, is_begun: bool = False) -> float:
+    """A letter is a name's, which goes on, unless it is called a letter or the phrase of another object begins."""
     if first.rstrip(_CLOSING_MARKS) in _WORDS["letters"]:
         return _AFTER_ABBREVIATION[after] + 1.5
-    if len(following) == 2 and following[0].isalpha() and following[1] == ".":  # "C. S. Lewis"
+    if _is_initial(following):  # "C. S. Lewis"
         return -4.0
-    return _AFTER_ABBREVIATION[after] - (3.0 if word.isupper() and after & 1 else 2.0)
+    if after == After.GOES_ON:
+        return _NAMED_AND_GOES_ON
+    if word.isupper() and after & 1:
+        return _AFTER_ABBREVIATION[after] - 3.0
+    if is_begun and word not in _WORDS["function letter"] and not _is_initial(first):
+        return _AFTER_ABBREVIATION[after] + 0.7
+    return _AFTER_ABBREVIATION[after] - 2.0
+
+
+def _is_initial(word: str) -> bool:
+    """Whether a word is a letter with its full stop."""
+    return len(word) == 2 and word[0].isalpha() and word[1] == "."
 
 
 def _unit_score(kind: Before, words: tuple[str, str, str, str], after: int) -> float:
@@ -232,11 +253,16 @@ def _unit_score(kind: Before, words: tuple[str, str, str, str], after: int) -> f
     elif kind is Before.FORT:
         return _AFTER_ABBREVIATION[after] - 6.0
     else:
-        return _initial_score(first, word, following, after) if len(word) == 1 else PLAIN_SCORES[after] - 1.0
+        return PLAIN_SCORES[after] - 1.0
     score = _AFTER_ABBREVIATION[after] + (0.7 if before_number.rstrip(".") in _BEFORE_LENGTH else 0.2)
     if following in _WORDS["measured"] and not after & 1:
         return score - 3.5
     return score - (3.0 if before_number in _ATTRIBUTIVE else 0.0)
+
+
+def _follows_number(second: str, first: str) -> bool:
+    """Whether a number, or a number and a unit, stand before a word."""
+    return _is_number(first) or (first.rstrip(".") in _WORDS["unit"] and _is_number(second))
 
 
 def _is_number(word: str) -> bool:

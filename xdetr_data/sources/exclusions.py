@@ -4,11 +4,8 @@ Ids compare by number, so that a 2014 name excludes the 2017 file. A list that d
 counts for every source, and the ledger tells how many photos of which source it hit.
 """
 
-import io
-import pickle
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -18,9 +15,11 @@ from xdetr_data.sources.exclusion_list import ExclusionList
 from xdetr_data.sources.framing.files import READ_ERRORS, open_input
 from xdetr_data.sources.framing.json_records import DECODE_ERRORS
 from xdetr_data.sources.framing.json_stream import elements, iter_array_chunks
+from xdetr_data.sources.framing.plain_pickle import read_refs
 from xdetr_data.sources.places import ANY_SOURCE
 
 SOURCES = ("coco", "vg", "flickr", "openimages", "ade20k")
+REFER = "refer pickle, all but its train split"
 _LINE = re.compile(r"[A-Za-z0-9_.%/-]+")
 
 
@@ -30,13 +29,6 @@ class _NamedImage(msgspec.Struct, frozen=True):
     coco_url: str | None = None
     data_source: str | None = None
     dataset_name: str | None = None
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Loads containers, text and numbers only; a pickle that names any class or function is refused."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"it asks to run {module}.{name}")
 
 
 def read_exclusions(flags: Sequence[str]) -> list[ExclusionList]:
@@ -55,7 +47,7 @@ def read_exclusion(path: str, source: str | None = None) -> ExclusionList:
     """
     head = _read(path, 64)
     if head[:1] == b"\x80" or path.endswith((".p", ".pkl")):
-        kind, pairs = "refer pickle, all but its train split", list(_from_pickle(path))
+        kind, pairs = REFER, list(_from_pickle(path))
     elif head.lstrip()[:1] == b"{":
         kind, pairs = "COCO JSON", list(_from_json(path))
     elif head.lstrip()[:1] == b"[":
@@ -64,6 +56,15 @@ def read_exclusion(path: str, source: str | None = None) -> ExclusionList:
         kind, pairs = "id list", list(_from_lines(path))
     if not pairs:
         raise InputError(f"{path}: holds no photo id; is it the right list?")
+    return _list_of(path, kind, pairs, source)
+
+
+def read_evaluation(path: str) -> ExclusionList:
+    """The photos of a refer pickle's val and test splits, none where it has no such split."""
+    return _list_of(path, REFER, _from_pickle(path))
+
+
+def _list_of(path: str, kind: str, pairs: Iterable[tuple[str, str]], source: str | None = None) -> ExclusionList:
     ids: dict[str, set[str]] = {}
     for found, identity in pairs:
         ids.setdefault(source or found, set()).add(identity)
@@ -79,12 +80,8 @@ def _read(path: str, size: int = -1) -> bytes:
 
 
 def _from_pickle(path: str) -> Iterable[tuple[str, str]]:
-    data = _read(path)
-    try:
-        refs = _PlainUnpickler(io.BytesIO(data), encoding="latin-1").load()
-    except Exception as error:  # a damaged pickle can raise almost anything
-        raise InputError(f"{path}: is not a plain refer pickle ({error}); it was not run") from error
-    if not isinstance(refs, list) or not all(isinstance(ref, dict) and _is_id(ref.get("image_id")) for ref in refs):
+    refs = read_refs(path)
+    if not all(isinstance(ref, dict) and _is_id(ref.get("image_id")) for ref in refs):
         raise InputError(f"{path}: is no list of referring expressions with an 'image_id' each")
     for ref in refs:
         if ref.get("split") != "train":  # its training photos may be trained on; val and test ones may not

@@ -7,7 +7,8 @@
     mdetr/final_flickr_separateGT_{train,val,test}.json · mdetr/finetune_refcoco_{train,val,testA,testB}.json
     coco/instances_{train,val}2014.json · coco/captions_{train,val}2014.json
     lvis/lvis_v1_{train,val}.json
-    refcoco/{refcoco,refcoco+}/refs(unc).p · refcoco/refcocog/refs(umd).p · refcoco/*/instances.json
+    refcoco/{refcoco,refcoco+}/refs(unc).p · refcoco/refcocog/refs({umd,google}).p
+    refcoco/*/instances.json
     flickr30k_entities/{Sentences,Annotations}/ · {train,val,test}.txt · UNRELATED_CAPTIONS
     openimages/{train,validation,test}-annotations-bbox.csv · openimages/class-descriptions-boxable.csv
     locnar/*.jsonl

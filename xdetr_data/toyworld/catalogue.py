@@ -60,7 +60,8 @@ def _coco_files() -> list[Output]:
 def _refcoco_files() -> list[Output]:
     found: list[Output] = []
     for ref_set in refcoco.REF_SETS:
-        found.append(BlockFile(ref_set.refs_file, refcoco.PICKLE_START, refcoco.PICKLE_END))
+        names = [ref_set.refs_file, *([ref_set.google_file] if ref_set.google else [])]
+        found += [BlockFile(name, refcoco.PICKLE_START, refcoco.PICKLE_END) for name in names]
         found.append(_json(ref_set.instances_file, _COCO_HEAD, coco.CATEGORIES))
     return found
 

@@ -33,6 +33,7 @@ class Purpose(IntEnum):
     LVIS = 10
     WEB = 11
     REFEXP = 12
+    GOOGLE = 13
 
 
 class Dice:

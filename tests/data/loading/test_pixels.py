@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xdetr_data.loading.pixels import draw_recolour, open_photo, render
+from xdetr_data.decoding import open_photo
+from xdetr_data.loading.pixels import draw_recolour, render
 from xdetr_data.loading.view import View
 
 

@@ -365,6 +365,18 @@ def test_refer_pickles_are_plain_lists_that_fit_their_instances(
     assert any(excluded.matches("coco", identity) for identity in coco_ids), "val photos are among the train photos"
 
 
+def test_googles_split_is_of_the_same_references_by_objects_so_that_a_photo_can_be_in_both(world: Path) -> None:
+    (ref_set,) = [one for one in REF_SETS if one.google]
+    by_photos, by_objects = (
+        PlainUnpickler(io.BytesIO((world / name).read_bytes())).load()
+        for name in (ref_set.refs_file, ref_set.google_file)
+    )
+    assert [one | {"split": ""} for one in by_photos] == [one | {"split": ""} for one in by_objects]
+    train, val = ({one["image_id"] for one in by_objects if one["split"] == split} for split in ("train", "val"))
+    assert train & val
+    assert {one["split"] for one in by_objects} == {"train", "val"}
+
+
 def test_mdetrs_refcoco_files_are_read_and_are_not_taken_for_paragraphs(world: Path) -> None:
     paragraphs, annotations = read_mdetr(world / "mdetr/finetune_refcoco_train.json")
     assert len(paragraphs) > 50

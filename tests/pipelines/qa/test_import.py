@@ -1,5 +1,6 @@
 """``qa`` on a real database: every label arrives with what finds it again; nothing is there twice or lost."""
 
+import io
 import json
 import uuid
 from collections.abc import Iterator
@@ -8,10 +9,13 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from PIL import ExifTags, Image
 
 from pipelines.qa.views import LARGEST, LOW_CONFIDENCE, MANY_BOXES, NAMES, NO_BOX, SMALLEST, TRACE_DISAGREES
+from tests.pipelines.qa import shown
 from tests.pipelines.qa.shown import BOXES, HEIGHT, WIDTH, key_of, photo, write_shown
 from tests.pipelines.tiny import Ended, files_of, run_cli
+from xdetr_data.photos import Photo, check_photo
 from xdetr_data.record import GroundedImage
 
 PHOTOS = 24
@@ -65,6 +69,37 @@ def test_every_label_is_there_with_its_sentence_and_where_it_comes_from(fo: Any,
     assert [one.confidence for one in people.phrases.detections] == [None] * 4
     assert [one.place for one in people.regions.detections] == ["regions[3]"]
     assert files_of(out) == before
+
+
+def test_a_photo_that_viewers_turn_arrives_as_its_boxes_lie(
+    fo: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shown, "photo", turned)
+    out = write_shown(tmp_path / "out", photos=3, shards=1)
+    assert imported(qa(out, name, "--json"))["added"] == 3
+    files = [Path(path) for path in fo.load_dataset(name).values("filepath")]
+    sizes = fo.load_dataset(name).values("metadata.size_bytes")
+    for path, size in zip(files, sizes, strict=True):
+        metadata = fo.ImageMetadata.build_for(str(path))
+        assert (metadata.width, metadata.height) == (WIDTH, HEIGHT)
+        assert path.stat().st_size == size
+        path.write_bytes(turned(0).data)  # as versions before this one left it
+    assert imported(qa(out, name, "--json")) == {"photos": 3, "unchanged": 3}
+    assert [path.stat().st_size for path in files] == sizes
+    assert b"Exif" not in files[0].read_bytes()
+    tar = next(out.glob("*.tar")).read_bytes()
+    assert all(turned(number).data in tar for number in range(3))
+
+
+def turned(number: int) -> Photo:
+    """The photo with an orientation of 90 degrees."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    sink = io.BytesIO()
+    Image.open(io.BytesIO(photo(number).data)).save(sink, "JPEG", exif=exif)
+    found = check_photo(sink.getvalue(), str(number))
+    assert isinstance(found, Photo)
+    return found
 
 
 def test_the_saved_views_show_what_they_are_called(fo: Any, name: str, tmp_path: Path) -> None:

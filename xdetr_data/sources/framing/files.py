@@ -50,19 +50,19 @@ def open_input(path: str) -> IO[bytes]:
 
 
 def input_bytes(path: str) -> int:
-    """Size of an input as it is stored; raises InputError where there is none."""
-    fs, name = _locate(path)
-    return int(fs.size(name))
+    """Size of an input as it is stored (of a folder: of all files in it); raises InputError where there is none."""
+    fs, name = _locate(path, or_folder=True)
+    return int(fs.du(name) if fs.isdir(name) else fs.size(name))
 
 
-def _locate(path: str) -> tuple[AbstractFileSystem, str]:
+def _locate(path: str, *, or_folder: bool = False) -> tuple[AbstractFileSystem, str]:
     """The file system of a file and its name there; a folder or a pipe, which cannot be read twice, is no file."""
     try:
         fs, name = fsspec.url_to_fs(path)
-        is_file = fs.isfile(name)
+        is_found = fs.isfile(name) or (or_folder and fs.isdir(name))
     except (OSError, ValueError, ImportError) as error:
         raise InputError(f"{path}: cannot be reached ({error}); check the address") from error
-    if not is_file:
+    if not is_found:
         what = "is no file" if fs.exists(name) else "there is no such file"
         raise InputError(f"{path}: {what}; check the address")
     return fs, name

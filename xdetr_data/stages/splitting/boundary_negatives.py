@@ -9,6 +9,7 @@ are negative too. Other converters take all words, or all that have no box, bare
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -32,6 +33,7 @@ _KEPT_BY_SOME = -4.0  # an abbreviation, where ordinary words keep marks too
 _KEPT_BY_MANY = -1.5
 _KEPT_BY_NONE = 7.0
 _BEGINS_BOXED = 2.0
+_OWNS_ROOT = 3.0  # what follows a letter, a number or an abbreviation; the rest of a name owns no root
 _BEGINS_NEGATIVE = -0.5
 _BEGINS_LEFT_OUT = -2.0
 _NO_QUESTION = -1.5  # a question mark that ends no question as in GQA
@@ -46,6 +48,8 @@ class Marks:
         offsets: of each mark, in order.
         scores: for each mark what speaks for a boundary, in nats.
         owned: how many annotations lie before the first mark, between the first and the second, and so on.
+        closing: indices of the marks between a letter, a number or an abbreviation that may close an expression, and a
+            word that begins no annotation.
     """
 
     text: str
@@ -53,6 +57,7 @@ class Marks:
     offsets: list[int]
     scores: list[float]
     owned: list[int]
+    closing: AbstractSet[int]
 
 
 def add_negative_evidence(marks: Marks, negative_spans: Sequence[Span], boxed_begins: Sequence[int]) -> bool:
@@ -113,20 +118,26 @@ def _add_beginnings(
     negatives: tuple[Sequence[int], Sequence[int]],
     boxed_begins: Sequence[int],
 ) -> None:
-    """Adds what the words after marks say in the released file; nouns that are not the root own no expression."""
+    """Adds what the words after marks say in the released file; nouns that are not the root own no expression, so that
+    an abbreviation before words that own a root may close one."""
     text, scores, (begins, ends) = marks.text, marks.scores, negatives
     boxed = set(boxed_begins)
+    spoken: list[int] = []  # marks before a word that is negative alone
     for index, at in loose:
         first = marks.offsets[index] + 2
         if first in boxed or (first + 1 in boxed and not text[first].isalnum()):
             scores[index] += _BEGINS_BOXED
         elif at < len(begins) and (begins[at] == first or begins[at] <= text.find(" ", first)):
             scores[index] += _BEGINS_NEGATIVE
+            spoken.append(index)
         else:
             scores[index] += _BEGINS_LEFT_OUT
     for first in boxed:
         if text[first - 2] not in ".?" and not _is_root(text, first, begins, ends):
             marks.owned[bisect_left(marks.offsets, first - 1)] -= boxed_begins.count(first)
+    for index in spoken:
+        if index in marks.closing and marks.owned[index + 1] > 0:
+            scores[index] += _OWNS_ROOT
 
 
 def _is_root(text: str, first: int, begins: Sequence[int], ends: Sequence[int]) -> bool:

@@ -6,7 +6,8 @@ surest evidence to the least:
 * proof: no annotation and no negative span lies across a boundary, nor two annotations whose boxes overlap;
 * a negative span of several words is a whole expression (a GQA question);
 * where negative words keep their own marks ("no.", "stove,"), the packing's own marks are those that no word keeps;
-* annotations stand in the file expression by expression, and nearly every expression owns one;
+* nearly every expression owns an annotation: a number or a letter that is one is an expression and numbers nothing,
+  and a letter before the words of another one ends an expression and begins no name;
 * the words around the mark (``boundary_words``).
 
 Every possible boundary gets a score in nats, and the segmentation with the best sum is found exactly: Viterbi over the
@@ -31,6 +32,7 @@ from xdetr_data.stages.splitting.boundary_negatives import NEVER, SURE, Marks, a
 
 _LONGEST_WORD = 32  # what is looked at of a longer one: bounds the work and the caches on strange text
 _PLAIN = Before.PLAIN
+_NEVER_CLOSE = (Before.TITLE, Before.INSIDE, Before.ELLIPSIS)
 _END = itemgetter(1)
 
 # Nats. The words' own scores lie between about -6 and 6.
@@ -79,18 +81,19 @@ def split_paragraph(
         marks = sorted(marks + _places(text, "? ", begin))
     if not marks:
         return ParagraphSplit(((begin, len(text)),) if text else (), ())
-    owned, begins, excluded = _annotation_evidence(marks, annotation_spans, len(caption))
+    annotated = _annotation_evidence(begin, marks, annotation_spans, len(caption))
+    excluded = annotated.excluded
     for first, last in together:
         if 0 <= first < last <= len(caption):
             excluded.update(range(bisect_left(marks, first - 1), bisect_left(marks, last - 1)))
-    scores = _word_scores(text, begin, marks)
+    scores, closing = _word_scores(text, begin, marks, annotated)
     is_released = False
     if negative_spans:
-        found = Marks(text=text, begin=begin, offsets=marks, scores=scores, owned=owned)
-        is_released = add_negative_evidence(found, negative_spans, begins)
+        found = Marks(text=text, begin=begin, offsets=marks, scores=scores, owned=annotated.owned, closing=closing)
+        is_released = add_negative_evidence(found, negative_spans, annotated.begins)
     for index in excluded:
         scores[index] = NEVER
-    cuts, ambiguous = _best_cuts(scores, owned, is_released)
+    cuts, ambiguous = _best_cuts(scores, annotated.owned, is_released)
     sentences = []
     for index in cuts:
         sentences.append((begin, marks[index] + 1))
@@ -108,13 +111,30 @@ def _places(text: str, boundary: str, begin: int) -> list[int]:
     return places
 
 
+@dataclass(frozen=True, slots=True)
+class _Annotated:
+    """What annotations say about marks.
+
+    Attributes:
+        owned: how many annotations lie before the first mark, between the first and the second, and so on.
+        begins: for each annotation where it begins.
+        excluded: indices of the marks that lie inside an annotation.
+        whole: indices of the marks up to which an annotation covers everything that follows the mark before.
+    """
+
+    owned: list[int]
+    begins: list[int]
+    excluded: set[int]
+    whole: set[int]
+
+
 def _annotation_evidence(
-    marks: list[int], annotation_spans: Sequence[Sequence[Span]], length: int
-) -> tuple[list[int], list[int], set[int]]:
-    """How many annotations lie between neighbouring marks, where they begin, and which marks lie inside one."""
+    begin: int, marks: list[int], annotation_spans: Sequence[Sequence[Span]], length: int
+) -> _Annotated:
     owned = [0] * (len(marks) + 1)
     begins: list[int] = []
     excluded: set[int] = set()
+    whole: set[int] = set()
     for spans in annotation_spans:
         if len(spans) == 1:
             first, last = spans[0]
@@ -129,37 +149,52 @@ def _annotation_evidence(
         segment = bisect_left(marks, first - 1)
         owned[segment] += 1
         begins.append(first)
-        if segment < len(marks) and marks[segment] < last - 1:
-            excluded.update(range(segment, bisect_left(marks, last - 1)))
-    return owned, begins, excluded
+        if segment < len(marks):
+            if marks[segment] < last - 1:
+                excluded.update(range(segment, bisect_left(marks, last - 1)))
+            elif marks[segment] == last and first == (marks[segment - 1] + 2 if segment else begin):
+                whole.add(segment)
+    return _Annotated(owned, begins, excluded, whole)
 
 
-def _word_scores(text: str, begin: int, marks: list[int]) -> list[float]:
-    """For each mark what the words around it say."""
+def _word_scores(text: str, begin: int, marks: list[int], annotated: _Annotated) -> tuple[list[float], set[int]]:
+    """For each mark what the words around it say; and indices of the marks between a word that is not ordinary but may
+    close an expression, and one that begins no annotation."""
     scores = []
-    for mark in marks:
+    closing = set()
+    begins = set(annotated.begins)
+    for index, mark in enumerate(marks):
         end = text.find(" ", mark + 2, mark + _LONGEST_WORD)
         following = text[mark + 2 : end if end >= 0 else mark + _LONGEST_WORD]
         after = after_kind(following)
         if text[mark] == "?":
             scores.append(QUESTION_SCORES[after])
             continue
-        start = text.rfind(" ", mark - _LONGEST_WORD if mark > _LONGEST_WORD else 0, mark) + 1
+        stop = mark - 1 if text[mark - 1] == " " and mark - 1 > begin else mark  # of tokenised text: "by a . a . milne"
+        start = text.rfind(" ", stop - _LONGEST_WORD if stop > _LONGEST_WORD else 0, stop) + 1
         if not start:
-            start = max(begin, mark - _LONGEST_WORD)
-        word = text[start:mark]
+            start = max(begin, stop - _LONGEST_WORD)
+        word = text[start:stop]
         kind = before_kind(word)
-        if kind is _PLAIN:
+        if kind is _PLAIN or (
+            kind is Before.TITLE and stop < mark
+        ):  # captions whose names were taken out end in "mt ."
             scores.append(PLAIN_SCORES[after])
         else:
+            if text.startswith(" .", end):
+                following += "."
             words = (*_words_before(text, begin, start), word, following)
-            scores.append(abbreviation_score(kind, words, after))
-    return scores
+            is_whole = index in annotated.whole and start == (marks[index - 1] + 2 if index else begin)
+            is_begun = mark + 2 in begins
+            scores.append(abbreviation_score(kind, words, after, is_whole=is_whole, is_begun=is_begun))
+            if not is_begun and kind not in _NEVER_CLOSE:
+                closing.add(index)
+    return scores, closing
 
 
 def _words_before(text: str, begin: int, start: int) -> tuple[str, str]:
     """The two words before the one at ``start``, "" from where a mark and a space may have begun the expression."""
-    words = text[max(begin, start - 40) : start].split(" ")[:-1][-2:]
+    words = text[max(begin, start - 40) : start].replace(" .", ".").split(" ")[:-1][-2:]
     words = [""] * (2 - len(words)) + words
     if words[1].endswith((".", "?")) and before_kind(words[1][:-1]) is _PLAIN:
         return "", ""

@@ -1,5 +1,6 @@
 """RefCOCO, RefCOCO+ and RefCOCOg (``refs(unc).p``, ``refs(umd).p``, ``instances.json``) and MDETR's form of RefCOCO.
 
+RefCOCOg's other split, ``refs(google).p``, is of the same expressions by objects: a photo can be in train and in val.
 All their photos are COCO's **train** photos, those of their val and test splits too: whoever trains on COCO's train
 photos must exclude those by id.
 """
@@ -31,11 +32,17 @@ class RefSet(NamedTuple):
     splitters: str
     style: Style
     splits: tuple[tuple[str, float], ...]
+    google: tuple[tuple[str, float], ...] = ()  # of its objects, where Google split them, too
 
     @property
     def refs_file(self) -> str:
         """Path of the pickle."""
         return f"refcoco/{self.folder}/refs({self.splitters}).p"
+
+    @property
+    def google_file(self) -> str:
+        """Path of the pickle of Google's split."""
+        return f"refcoco/{self.folder}/refs(google).p"
 
     @property
     def instances_file(self) -> str:
@@ -47,7 +54,10 @@ _UNC = (("train", 0.78), ("val", 0.10), ("testA", 0.06), ("testB", 0.06))
 REF_SETS = (
     RefSet("refcoco", "unc", templates.REFERRING, _UNC),
     RefSet("refcoco+", "unc", templates.REFERRING_WITHOUT_PLACE, _UNC),
-    RefSet("refcocog", "umd", templates.REFERRING_AT_LENGTH, (("train", 0.78), ("val", 0.08), ("test", 0.14))),
+    RefSet(
+        *("refcocog", "umd", templates.REFERRING_AT_LENGTH, (("train", 0.78), ("val", 0.08), ("test", 0.14))),
+        google=(("train", 0.85), ("val", 0.15)),
+    ),
 )
 MDETR_SPLITS = tuple(split for split, _ in _UNC)
 
@@ -73,7 +83,13 @@ def _write_set(photo: ToyPhoto, sheet: Sheet, dice: Dice, ref_set: RefSet) -> No
             refs.append(_ref(photo, sheet, ref_set, split, index, list(sentences.values())))
     if not refs:
         return
-    sheet.add_bytes(ref_set.refs_file, "blocks", b"".join([pickle.MARK, *map(_pickled, refs), pickle.APPENDS]))
+    sheet.add_bytes(ref_set.refs_file, "blocks", _appended(refs))
+    if ref_set.google:
+        google = photo.dice(Purpose.GOOGLE)
+        names, shares = zip(*ref_set.google, strict=True)
+        sheet.add_bytes(
+            ref_set.google_file, "blocks", _appended([ref | {"split": google.weighted(names, shares)} for ref in refs])
+        )
     sheet.add(ref_set.instances_file, "images", coco_image(photo))
     for index, seen in enumerate(photo.view.objects):
         category = words.SHAPE[seen.shape].coco_id
@@ -108,6 +124,11 @@ def _cleaned(told: Told) -> tuple[str, tuple[Mention, ...]]:
 
     mentions = tuple(each._replace(span=(moved(each.span[0]), moved(each.span[1]))) for each in told.mentions)
     return told.text.lower().replace(".", "").replace(",", ""), mentions
+
+
+def _appended(refs: list[dict[str, object]]) -> bytes:
+    """Refs as a part of a pickled list."""
+    return b"".join([pickle.MARK, *map(_pickled, refs), pickle.APPENDS])
 
 
 def _pickled(value: object) -> bytes:

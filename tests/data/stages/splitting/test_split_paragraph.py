@@ -92,7 +92,12 @@ INSIDE = [
     "statue of king jr.| memorial",
     "a bcd.| logo",
     "van of acme inc.| hanging there",
-    "2.| man",
+    "12.| man",
+    "book by a .| a . milne",
+    "book by a . a .| milne",
+    "man at st .| louis",
+    "pizza w.| cheese",
+    "key c.| on board",
     "store dept.| with shelves",
     "letters s.| in sign",
     "man said hi .|, dog",
@@ -118,6 +123,10 @@ BETWEEN = [
     "sun at left.| 2 dogs",
     "cup of 12oz.| In water",
     "the man 's.| dog",
+    "7.| man",
+    "5.| on bench",
+    "x.| on bench",
+    "the inaugural mt .| dog",
 ]
 
 
@@ -128,6 +137,34 @@ def test_the_words_around_a_mark_decide_where_both_sides_own_an_annotation(marke
     found = split_paragraph(caption, annotation_spans=annotations, negative_spans=[])
     is_boundary = marked.index("|") in [end for _, end in found.sentences]
     assert is_boundary == (marked in BETWEEN)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("person in stands with t", "[man] bending cant see his head"),
+        ("guy on l", "[left guy]"),
+        ("the k", "[8]"),
+        ("player in m", "[the bus]"),
+        ("white v", "[71]"),
+    ],
+)
+def test_a_letter_before_the_first_words_of_another_annotation_ends_its_expression(first: str, second: str) -> None:
+    head = first.split()[0]
+    one, other = said(first.replace(head, f"[{head}]")), said(second)
+    for expressions in ([one, other, one], [other, one, other]):
+        paragraph = join_expressions(expressions, range(3))
+        annotations = [annotation.spans_char for annotation in paragraph.annotations]
+        found = split_paragraph(paragraph.caption, annotation_spans=annotations, negative_spans=[])
+        assert found.sentences[: expressions.index(one) + 1] == paragraph.sentences[: expressions.index(one) + 1]
+
+
+@pytest.mark.parametrize(
+    "name", ["book by C. S. [Lewis]", "jersey of T. [Brady]", "a letter of b. b. [king]", "a sign by a . a . [milne]"]
+)
+def test_a_boxed_name_after_an_initial_stays_with_it(name: str) -> None:
+    expression = said(f"[the] {name} on the wall")
+    assert len(split(join_expressions([expression], [0])).sentences) == 1
 
 
 def test_an_annotation_that_crosses_a_mark_proves_that_it_is_no_boundary() -> None:
@@ -286,6 +323,21 @@ def test_a_boxed_noun_whose_article_is_left_out_is_not_what_its_expression_is_ab
         "a dog on the grass.",
     ]
     assert len(released(caption, ["a bowl", "a spoon", "a dog"], ["soup", "the grass"])) == 3
+
+
+@pytest.mark.parametrize("ending", ["guy on l", "player 15", "sheep marked 7", "girl in shirt with big m"])
+def test_what_owns_a_root_after_a_word_that_may_close_an_expression_is_another_expression(ending: str) -> None:
+    first = ending.split()[0]
+    caption = f"{ending}. in the back near wall. a clock on the wall."
+    found = released(caption, [first, "the back", "a clock"], [ending.split()[-1], "wall", "the wall"])
+    assert found == [f"{ending}.", "in the back near wall.", "a clock on the wall."]
+    assert len(released(caption, [first, "a clock"], ["the back", "wall", "the wall"])) == 2
+
+
+def test_an_abbreviation_closes_an_expression_where_what_follows_owns_a_root() -> None:
+    caption = "guy in blk. far left guy. a clock on the wall."
+    assert len(released(caption, ["guy", "left guy", "a clock"], ["blk", "the wall"])) == 3
+    assert len(released(caption, ["guy", "a clock"], ["blk", "left guy", "the wall"])) == 2
 
 
 def test_a_word_that_is_left_out_begins_no_expression_and_a_boxed_one_does() -> None:

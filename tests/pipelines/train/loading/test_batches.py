@@ -18,11 +18,11 @@ from pipelines.train.loading.batches import SourceConfig, TrainBatches
 from pipelines.train.loading.handover import RawBatch
 from pipelines.train.loading.to_device import pad_photos
 from tests.data.loading.painted import PREFIX, painted_set, query, red_box, sample, write_set
+from xdetr_data.decoding import open_photo
 from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.loading import pixels as data_pixels
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.view import resized_hw
-from xdetr_model import photos as model_photos
 from xdetr_model.network.tokenizer import word_tokenizer
 from xdetr_model.photos import PhotoTransform
 from xdetr_model.train.batch import SourceName, StepBatch
@@ -169,7 +169,7 @@ def test_photos_are_sized_and_normalised_as_those_that_the_model_sees_later(
     assert path.exists()
     labels = sample(step.full.keys[0])
     transform = PhotoTransform(shortest_px=48, longest_px=64)
-    prepared = transform.prepare(data_pixels.open_photo(labels.photo.data))  # type: ignore[union-attr]
+    prepared = transform.prepare(open_photo(labels.photo.data))  # type: ignore[union-attr]
     batch = transform.batch([prepared])
     wanted = transform.normalise(batch.pixels, batch.mask, torch.float32)
     assert torch.allclose(step.full.pixel_values[:1], wanted, atol=1e-6)
@@ -196,13 +196,6 @@ def test_sizes_are_those_of_the_library(size_hw: tuple[int, int], shortest: int)
     )
     if min(size_hw) > 20:
         assert resized_hw(size_hw, shortest, 1333) == get_size_with_aspect_ratio(size_hw, shortest, 1333)
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "CMYK", "I", "I;16", "1"])
-def test_modes_become_rgb_as_in_the_model(mode: str) -> None:
-    grey = Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 9), dtype=np.uint8))
-    photo = grey.convert("I").convert("I;16") if mode == "I;16" else grey.convert(mode)
-    assert np.array_equal(np.asarray(data_pixels.to_rgb(photo)), np.asarray(model_photos.to_rgb(photo)))
 
 
 def broken_set(root: Path, rows: int, broken: set[int]) -> Path:
