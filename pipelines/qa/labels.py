@@ -13,9 +13,6 @@ LISTS = {PHRASES: "detections", UNBOXED: "classifications", REGIONS: "detections
 REJECT, WRONG_BOX = "reject", "wrong-box"  # tags of reviewers
 TEXTLESS = "textless"
 
-# How a label was imported; an edit is a difference from it.
-KEPT = ("place", "imported_label", "imported_box")
-
 
 def declare_fields(fo: Any, dataset: Any) -> None:
     """Gives a new dataset its fields, those that tell where a label comes from read-only."""

@@ -1,7 +1,7 @@
 """Named configurations: ``xdetr-r101`` (the paper's size), ``xdetr-r50`` and ``xdetr-toy`` (trains on two CPU cores).
 
 The large ones are Deformable DETR with box refinement and 300 learned queries beside roberta-base, so that the
-published weights of both fit (``weights.py``).
+published weights of both fit (``checkpoints/published.py``).
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """A narrative becomes sentences, and each sentence the noun phrases that can name an object of the photo.
 
-Every sentence is a query of its own (docs/formats: Localized Narratives). What counts as a phrase is said in
+Every sentence is a query of its own (as in Localized Narratives). What counts as a phrase is said in
 ``language.phrases``, what as an object in ``language/not_objects.yaml``.
 """
 
