@@ -29,7 +29,7 @@ from pipelines.labelling.options import LabelOptions, ModelOptions
 from pipelines.labelling.rethreshold import rethreshold
 from pipelines.labelling.trail import read_grounded
 from pipelines.recipes.locnar import LocnarOptions, recipe
-from xdetr_data.grounded import GroundedPhoto
+from xdetr_data.shards.grounded import GroundedPhoto
 from xdetr_data.shards.writer import read_stats
 from xdetr_data.storage import Folder
 from xdetr_data.toyworld.world import write_toyworld

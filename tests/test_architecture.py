@@ -166,6 +166,17 @@ def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
             assert body
 
 
+def lines_of(folder: str) -> dict[str, int]:
+    return {path.name: path.read_text().count("\n") for path in (ROOT / folder).glob("*.py")}
+
+
+def test_a_new_dataset_stays_cheap_and_the_top_of_a_package_stays_short() -> None:
+    assert sum(lines_of("pipelines/engine").values()) <= 1100
+    assert {name: lines for name, lines in lines_of("pipelines/recipes").items() if lines > 250} == {}
+    assert {name: lines for name, lines in lines_of("xdetr_data/sources").items() if lines > 200} == {}
+    assert max(len(lines_of("xdetr_data")), len(lines_of("xdetr_model"))) <= 14
+
+
 def test_most_modules_and_functions_are_small() -> None:
     modules, functions = [], []
     for path in SOURCES:

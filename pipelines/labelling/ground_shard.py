@@ -22,7 +22,9 @@ from pipelines.labelling.trail import TRAIL_PREFIX
 from pipelines.machine import DescribeMachine, Machine, check_machine
 from xdetr_data.accounting import Tally
 from xdetr_data.boxed import LooseBox
-from xdetr_data.grounded import (
+from xdetr_data.photos import BadPhoto, Photo
+from xdetr_data.record import ImageRef
+from xdetr_data.shards.grounded import (
     GROUNDED_ARROW_SCHEMA,
     Candidate,
     GroundedPhoto,
@@ -30,8 +32,6 @@ from xdetr_data.grounded import (
     GroundedQuery,
     grounded_to_arrow,
 )
-from xdetr_data.photos import BadPhoto, Photo
-from xdetr_data.record import ImageRef
 from xdetr_data.shards.writer import (
     ROWS_PER_GROUP,
     ShardStats,

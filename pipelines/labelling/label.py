@@ -5,8 +5,8 @@ import numpy as np
 from pipelines.engine.outcome import Outcome
 from pipelines.labelling.options import LabelOptions
 from xdetr_data.boxed import BoxedPhrase, BoxedQuery
-from xdetr_data.grounded import GroundedPhoto, GroundedPhrase, GroundedQuery
 from xdetr_data.record import GroundedImage
+from xdetr_data.shards.grounded import GroundedPhoto, GroundedPhrase, GroundedQuery
 from xdetr_data.spans import span_text
 from xdetr_data.stages.grounding.ground_phrases import SelectionRule, select_boxes
 from xdetr_data.stages.merge_boxes import merge_boxes

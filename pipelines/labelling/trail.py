@@ -8,9 +8,9 @@ from pipelines.engine.outcome import Ledger
 from pipelines.labelling.label import label_photo
 from pipelines.labelling.options import LabelOptions
 from xdetr_data.errors import InputError
-from xdetr_data.grounded import GroundedPhoto, grounded_from_arrow
 from xdetr_data.photos import BadPhoto, Photo, read_photo
 from xdetr_data.record import Rejected
+from xdetr_data.shards.grounded import GroundedPhoto, grounded_from_arrow
 from xdetr_data.shards.reader import read_batches, read_samples
 from xdetr_data.shards.writer import Sample, shard_name
 from xdetr_data.storage import Folder

@@ -6,7 +6,8 @@ import pytest
 from pipelines.labelling.label import label_photo
 from pipelines.labelling.options import LabelOptions
 from xdetr_data.boxed import LooseBox
-from xdetr_data.grounded import (
+from xdetr_data.record import ImageRef
+from xdetr_data.shards.grounded import (
     Candidate,
     GroundedPhoto,
     GroundedPhrase,
@@ -14,7 +15,6 @@ from xdetr_data.grounded import (
     grounded_from_arrow,
     grounded_to_arrow,
 )
-from xdetr_data.record import ImageRef
 
 DOG, DOG_AGAIN, CAT, SKY = (
     (0.0, 0.0, 40.0, 40.0),
