@@ -194,11 +194,11 @@ FIELDS = {
         *("seconds", "photos_per_second", "waiting_share", "machine"),
     ),
     manifest.InputEntry: ("role", "path", "bytes", "sha256", "licence"),
-    manifest.ExclusionEntry: ("path", "format", "ids", "hits"),
+    manifest.ExclusionEntry: ("path", "format", "ids", "hits", "looked_for"),
     manifest.ShardEntry: ("shard", "rows", "files"),
     manifest.Manifest: (
         *("schema", "recipe", "tool_version", "prefix", "split", "seed", "config", "config_hash", "inputs"),
-        *("exclusions", "accounting", "rows", "shards", "rejects", "trail_prefix", "trail", "machines"),
+        *("exclusions", "accounting", "rows", "shards", "rejects", "trail_prefix", "trail", "machines", "warnings"),
     ),
 }
 

@@ -159,7 +159,7 @@ class GroundWorker:
         )
         for photo, one in zip(photos, grounded, strict=True):
             result = self._photo(photo, one, ledger.tally)
-            ledger.enter(photo.outcome)
+            ledger.enter(photo.outcome, photo.elements)
             if result is not None:
                 yield result
 
