@@ -62,10 +62,10 @@ class _Scanner:
         columns = (heads.row.tolist(), heads.photo.to_pylist(), heads.ids or nobody, heads.stated or nobody)
         for row, name, identity, stated in zip(*columns, strict=True):
             problem = heads.problems.get(row)
-            unreadable = f"unreadable-{kind.unit}"
-            if identity in self.row_of_id and (problem is None or problem.reason != unreadable):
-                detail = f"id {identity} is taken by an earlier {kind.unit}"
-                problem = Problem(f"duplicate-{kind.unit}-id", detail)
+            if identity in self.row_of_id and (problem is None or problem.reason != f"unreadable-{kind.unit}"):
+                problem = Problem(f"duplicate-{kind.unit}-id", f"id {identity} is taken by an earlier {kind.unit}")
+                if self.row_of.get(name) != self.row_of_id[identity]:  # nobody knows whose what hangs on it is
+                    self.row_of_id[identity] = REJECTED
             if problem is not None:
                 code = REJECTED
                 self._reject(kind, row, problem)
