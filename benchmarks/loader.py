@@ -34,7 +34,7 @@ from xdetr_data.loading.order import Schedule, Stream
 from xdetr_data.loading.shard_set import ShardSet, open_shards
 from xdetr_data.loading.view import draw_view
 from xdetr_data.manifest import Manifest, ShardEntry, write_manifest
-from xdetr_data.photos import Photo, check_photo
+from xdetr_data.photos.photo import Photo, check_photo
 from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query, Region
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.writer import Sample, shard_name, write_samples

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from xdetr_data.boxes import Box
-from xdetr_data.decoding import decode_photo
+from xdetr_data.photos.decoding import decode_photo
 from xdetr_data.spans import Span
 from xdetr_data.toyworld.truth import read_truth
 from xdetr_data.validation.label_score import mention_at

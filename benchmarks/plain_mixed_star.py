@@ -14,7 +14,7 @@ from webdataset.writer import TarWriter
 from pipelines.recipes.mixed_star import PACKING_IOU
 from xdetr_data.boxed import LooseBox
 from xdetr_data.boxes import xywh_to_xyxy
-from xdetr_data.photos import photo_id, photo_key
+from xdetr_data.photos.ids import photo_id, photo_key
 from xdetr_data.record import GroundedImage, ImageRef
 from xdetr_data.schema import to_json
 from xdetr_data.spans import join_spans
@@ -42,7 +42,7 @@ def main() -> None:
         by_paragraph[annotation["image_id"]].append(annotation)
     by_photo = defaultdict(list)
     for paragraph in mdetr["images"]:
-        key = photo_key(paragraph["data_source"], photo_id(paragraph["file_name"]))
+        key = photo_key(paragraph["data_source"], photo_id(paragraph["data_source"], paragraph["file_name"]))
         by_photo[key].append(paragraph)
     boxes = defaultdict(list)
     for box in coco["annotations"]:

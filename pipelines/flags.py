@@ -98,8 +98,11 @@ def _value(field: msgspec.structs.FieldInfo, about: Mapping[str, Any], value: An
         return value
     bare = about.get("bare")
     pairs = parse_pairs(option, [one if "=" in one or bare is None else f"{bare}={one}" for one in value or ()])
-    is_text = get_args(kind)[1] is str
-    return pairs if is_text else {name: parse_number(option, text) for name, text in pairs.items()}
+    if get_args(kind)[1] is not float:
+        return {name: found[0] if len(found) == 1 else tuple(found) for name, found in pairs.items()}
+    if twice := next((name for name, found in pairs.items() if len(found) > 1), None):
+        raise typer.BadParameter(f"{option} gives {twice!r} twice")
+    return {name: parse_number(option, text) for name, (text,) in pairs.items()}
 
 
 def _one_place(option: str, values: Sequence[str], default: Any) -> Any:

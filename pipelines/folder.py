@@ -16,6 +16,7 @@ from xdetr_data.storage import FileEntry, Folder
 
 WORK = "_work"
 RUN = f"{WORK}/run.json"
+LOCK = f"{WORK}/lock.json"
 
 OTHER_FILES = "holds files that are no dataset of this tool"
 
@@ -57,7 +58,7 @@ def _content(out: Folder) -> str | None:
         return "holds a finished dataset"
     if out.exists(RUN):
         return "holds an unfinished run"
-    if any(name != WORK for name in out.names()) or out.names(f"{WORK}/*"):
+    if any(name != WORK for name in out.names()) or set(out.names(f"{WORK}/*")) - {LOCK}:
         return OTHER_FILES
     return None
 
@@ -67,10 +68,7 @@ def _clear(out: Folder) -> None:
     _claim(out, "overwritten")
     for name in [MANIFEST, *(name for name in out.names() if name != WORK)]:
         out.remove(name)
-    for name in out.names(f"{WORK}/*"):
-        if name != RUN:
-            out.remove(name)
-    close_output(out)
+    _clear_work(out)
 
 
 def claim_output(out: Folder, digest: str, existing: Existing) -> Manifest | None:
@@ -103,12 +101,16 @@ def claim_output(out: Folder, digest: str, existing: Existing) -> Manifest | Non
 
 
 def close_output(out: Folder) -> None:
-    """Removes what a run needed for itself, the claim last."""
-    for name in out.names(f"{WORK}/*"):
-        if name != RUN:
-            out.remove(name)
-    out.sweep()
+    """Removes what a run needed for itself, the claim and the lock last."""
+    _clear_work(out)
     out.remove(WORK)
+
+
+def _clear_work(out: Folder) -> None:
+    for name in set(out.names(f"{WORK}/*")) - {RUN, LOCK}:
+        out.remove(name)
+    out.sweep()
+    out.remove(RUN)
 
 
 def check_not_itself(dataset: Folder, out: Folder) -> None:

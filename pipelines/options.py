@@ -41,11 +41,16 @@ def apply_config_file(context: typer.Context, path: Path | None) -> Path | None:
         if isinstance(value, bool) and not getattr(known[key], "is_flag", False):
             raise typer.BadParameter(f"{path}: {key}: YAML reads it as {str(value).lower()}; put text in quotes")
         if isinstance(value, dict):
-            defaults[key] = [f"{name}={item}" for name, item in value.items()]
+            defaults[key] = [f"{name}={one}" for name, item in value.items() for one in _several(item)]
         elif getattr(known[key], "multiple", False) and not isinstance(value, list | NoneType):
             defaults[key] = [value]
     context.default_map = {**(context.default_map or {}), **defaults}
     return path
+
+
+def _several(value: object) -> list[object]:
+    """The texts of a list of them (several folders of one source); of anything else, itself."""
+    return value if isinstance(value, list) and all(isinstance(one, str) for one in value) else [value]
 
 
 def check_share(value: float) -> float:
@@ -75,6 +80,10 @@ MaxErrorRate = Annotated[
         help="Share of photos lost to errors above which the run, though done, ends with code 3.",
         callback=check_share,
     ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="End with code 3, too, where an input gave nothing to the dataset."),
 ]
 Config = Annotated[
     Path | None,
@@ -110,16 +119,14 @@ def parse_bytes(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is no size; write it as 512MB or 1GiB") from error
 
 
-def parse_pairs(option: str, values: list[str] | None) -> dict[str, str]:
-    """``coco=DIR`` flags → mapping; raises typer.BadParameter where one has no sign or repeats a name."""
-    pairs: dict[str, str] = {}
+def parse_pairs(option: str, values: list[str] | None) -> dict[str, list[str]]:
+    """``coco=DIR`` flags → mapping, all values of a name; raises typer.BadParameter where one has no sign."""
+    pairs: dict[str, list[str]] = {}
     for value in values or ():
         name, sign, rest = value.partition("=")
         if not (name and sign and rest):
             raise typer.BadParameter(f"{option} {value!r} must be written as NAME=VALUE")
-        if name in pairs:
-            raise typer.BadParameter(f"{option} gives {name!r} twice")
-        pairs[name] = rest
+        pairs.setdefault(name, []).append(rest)
     return pairs
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, get_type_hints
 import msgspec
 
 from xdetr_data.errors import ConfigError
+from xdetr_data.sources.places import Folders
 
 MAX_SPLIT_CHARS = 64  # it is part of file names
 
@@ -34,15 +35,19 @@ Exclude = Annotated[
     Files,
     flag(
         "Photos to leave out: COCO/LVIS/MDETR JSON, refer pickle (its val and test photos), Flickr split file or "
-        "list of ids. Repeatable. "
+        "list of ids; Visual Genome's image_data.json lets COCO's lists reach its copies of COCO photos. Repeatable. "
         "SOURCE= (coco, vg, flickr) says what bare numbers mean.",
         metavar="[SOURCE=]FILE",
         is_place=True,
     ),
 ]
 ImageRoot = Annotated[
-    dict[str, str],
-    flag("Where the photos of a source (coco, vg, flickr) are. Repeatable.", metavar="SOURCE=DIR", is_place=True),
+    dict[str, Folders],
+    flag(
+        "Where the photos of a source (coco, vg, flickr) are: a folder with all below it, or several. Repeatable.",
+        metavar="SOURCE=DIR",
+        is_place=True,
+    ),
 ]
 CocoInstances = Annotated[Files, flag("COCO instances JSON, plain or .gz. Repeatable.", metavar="FILE", is_place=True)]
 MetadataOnly = Annotated[bool, flag("Labels without photos.")]

@@ -8,6 +8,7 @@ from pipelines import console, options
 from pipelines.engine.run import Prepared
 from xdetr_data.manifest import ExclusionEntry, Manifest
 from xdetr_data.sources.places import NoPhotos, Roots
+from xdetr_data.stages.exclude_images import VG_COPIES
 
 PHOTOS_PER_SECOND = 300  # of one process: docs/benchmarks/validate.md, since both read, hash and decode every photo
 
@@ -66,14 +67,21 @@ def say_exclusions(ledger: Sequence[ExclusionEntry]) -> None:
     """Shows how many photos each ``--exclude`` list hit, and warns where that looks wrong."""
     for one in ledger:
         hits = ", ".join(f"{count:,} {source} photos" for source, count in sorted(one.hits.items())) or "no photo"
-        console.say(f"excluded by {one.path} ({one.ids:,} ids): {hits}")
-        if not one.hits:
+        sought = ", ".join(f"{count:,} in {source}" for source, count in sorted(one.looked_for.items()))
+        console.say(f"excluded by {one.path} ({one.ids:,} ids{sought and f'; looked for {sought}'}): {hits}")
+        if not one.hits and one.format != VG_COPIES:
             console.warn(f"{one.path} hit no photo of the inputs; is it the right list, or does it need SOURCE=FILE?")
-        if len(one.hits) > 1:
+        if len(one.hits) > 1 and one.format != VG_COPIES:
             console.warn(
                 f"{one.path} hit photos of several sources; "
                 f"if its bare numbers mean one, say --exclude SOURCE={one.path}"
             )
+    is_of_coco = any(one.looked_for.get("coco") and "vg" in one.looked_for for one in ledger)
+    if is_of_coco and all(one.format != VG_COPIES for one in ledger):
+        console.warn(
+            "half of Visual Genome's photos are COCO photos under other numbers: copies of excluded ones are still in; "
+            "give Visual Genome's image_data.json with --exclude, too, and they are left out"
+        )
 
 
 def error_rate(manifest: Manifest) -> float:
@@ -85,20 +93,23 @@ def error_rate(manifest: Manifest) -> float:
     return (sum(by_stage.values()) - policy) / wanted if wanted else 0.0
 
 
-def finish(manifest: Manifest, out: str, *, max_error_rate: float, as_json: bool) -> int:
-    """Shows the account; the exit code of a run that is done."""
+def finish(manifest: Manifest, out: str, *, max_error_rate: float, as_json: bool, strict: bool = False) -> int:
+    """Shows the account; the exit code of a run that is done, which ``strict`` wants every input to count for."""
     print_summary(manifest, out, as_json=as_json)
     if error_rate(manifest) > max_error_rate:
         lost = f"{error_rate(manifest):.1%} of the photos were lost to errors"
         console.warn(f"{lost}, over --max-error-rate {max_error_rate}; see {out}/rejects/")
         return options.OVER_ERROR_RATE
-    return options.DONE
+    is_silent = bool(manifest.warnings) or any(not one.hits for one in manifest.exclusions if one.format != VG_COPIES)
+    return options.OVER_ERROR_RATE if strict and is_silent else options.DONE
 
 
 def print_summary(manifest: Manifest, out: str, *, as_json: bool) -> None:
     """Shows what became of everything that went in."""
     console.accounting_table(manifest.accounting)
     say_exclusions(manifest.exclusions)
+    for line in manifest.warnings:
+        console.warn(line)
     console.say(f"{manifest.rows:,} samples in {len(manifest.shards)} shards: {out}")
     console.say(f"next: xdetr-data validate {out}   ·   xdetr-data stats {out}")
     if as_json:

@@ -140,7 +140,7 @@ def test_importing_xdetr_data_imports_no_model_no_cluster_and_no_terminal() -> N
 
 
 def test_a_shard_is_read_with_what_every_node_has() -> None:
-    modules = ["xdetr_data.shards.reader", "xdetr_data.schema", "xdetr_data.manifest", "xdetr_data.photos"]
+    modules = ["xdetr_data.shards.reader", "xdetr_data.schema", "xdetr_data.manifest", "xdetr_data.photos.photo"]
     assert imported_by(modules, watched=NOT_ON_EVERY_NODE) == set()
 
 
@@ -207,11 +207,11 @@ FIELDS = {
         *("seconds", "photos_per_second", "waiting_share", "machine"),
     ),
     manifest.InputEntry: ("role", "path", "bytes", "sha256", "licence"),
-    manifest.ExclusionEntry: ("path", "format", "ids", "hits"),
+    manifest.ExclusionEntry: ("path", "format", "ids", "hits", "looked_for"),
     manifest.ShardEntry: ("shard", "rows", "files"),
     manifest.Manifest: (
         *("schema", "recipe", "tool_version", "prefix", "split", "seed", "config", "config_hash", "inputs"),
-        *("exclusions", "accounting", "rows", "shards", "rejects", "trail_prefix", "trail", "machines"),
+        *("exclusions", "accounting", "rows", "shards", "rejects", "trail_prefix", "trail", "machines", "warnings"),
     ),
 }
 

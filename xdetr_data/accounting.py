@@ -8,7 +8,7 @@ from typing import Any
 
 from xdetr_data.errors import XdetrDataError
 
-_IN, _OUT, _NOTE = "in", "out", "note"
+_IN, _OUT, _NOTE, _INPUT = "in", "out", "note", "input"
 
 
 class Tally:
@@ -33,6 +33,18 @@ class Tally:
         """Counts something worth knowing that dropped nothing (a clipped box, an ambiguous cut)."""
         self._counts[_NOTE, what] += count
 
+    def contributed(self, label: str, unit: str, count: int = 1) -> None:
+        """Counts what an input gave to the output: elements by their unit, and photos."""
+        self._counts[_INPUT, label, unit] += count
+
+    def contributions(self) -> dict[str, dict[str, int]]:
+        """Label of an input → unit → what it gave."""
+        result: dict[str, dict[str, int]] = {}
+        for key, count in sorted(self._counts.items()):
+            if key[0] == _INPUT:
+                result.setdefault(key[1], {})[key[2]] = count
+        return result
+
     def add(self, other: Tally) -> None:
         """Adds the counts of another tally."""
         self._counts.update(other._counts)
@@ -48,7 +60,7 @@ class Tally:
 
     def units(self) -> list[str]:
         """The units that were counted, in alphabetical order."""
-        return sorted({key[0] for key in self._counts if key[0] != _NOTE})
+        return sorted({key[0] for key in self._counts if key[0] not in (_NOTE, _INPUT)})
 
     def rejects(self, unit: str) -> dict[str, dict[str, int]]:
         """Stage → reason → count of one unit's rejects."""
@@ -77,14 +89,18 @@ class Tally:
             raise XdetrDataError(f"the accounting does not balance ({'; '.join(lines)}); please report this")
 
     def to_builtins(self) -> dict[str, Any]:
-        """``{"units": {unit: {"in", "out", "rejected": {stage: {reason: n}}}}, "notes": {what: n}}``."""
+        """``{"units": {unit: {"in", "out", "rejected": {stage: {reason: n}}}}, "notes": {what: n}}``.
+
+        And ``"inputs": {label: {unit: n}}`` where it is known what inputs gave.
+        """
+        given = self.contributions()
         return {
             "units": {
                 unit: {"in": self.count(unit, _IN), "out": self.count(unit, _OUT), "rejected": self.rejects(unit)}
                 for unit in self.units()
             },
             "notes": {key[1]: count for key, count in sorted(self._counts.items()) if key[0] == _NOTE},
-        }
+        } | ({"inputs": given} if given else {})
 
     @classmethod
     def from_builtins(cls, data: Mapping[str, Any]) -> Tally:
@@ -98,6 +114,9 @@ class Tally:
                     tally.rejected(unit, stage, reason, count)
         for what, count in data["notes"].items():
             tally.note(what, count)
+        for label, given in data.get("inputs", {}).items():
+            for unit, count in given.items():
+                tally.contributed(label, unit, count)
         return tally
 
 

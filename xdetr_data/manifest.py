@@ -25,12 +25,16 @@ class InputEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExclusionEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the excluded-photo ledger: a list, how many ids it holds, how many photos of which source it hit."""
+    """A line of the excluded-photo ledger: a list, how many ids it holds, how many photos of which source it hit.
+
+    ``looked_for`` is how many of its ids were looked for in which source.
+    """
 
     path: str
     format: str
     ids: int
     hits: dict[str, int]
+    looked_for: dict[str, int] = {}
 
 
 class ShardEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +50,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``trail`` are the shards of the audit trail that labels were chosen from, where a model gave candidates;
     ``trail_prefix`` is what their names begin with; ``machines`` are the kinds of machine (processor, device, versions
-    of libraries) that the model worked on, which decide the last bits of its scores.
+    of libraries) that the model worked on, which decide the last bits of its scores. ``warnings`` are of inputs that
+    contributed nothing.
     """
 
     schema: int
@@ -66,6 +71,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     trail_prefix: str = ""
     trail: list[ShardEntry] = []
     machines: list[dict[str, str]] = []
+    warnings: list[str] = []
 
 
 def tool_version() -> str:

@@ -153,6 +153,25 @@ class Folder:
         with self.writing(name) as stream:
             stream.write(data)
 
+    def put(self, name: str, data: bytes, *, replace: bool) -> bool:
+        """Writes a small file in one go; without ``replace`` only where there is none. Whether it did.
+
+        Raises OutputError where the folder cannot be written.
+        """
+        fs, _ = self._fs_root
+        path = self.path(name)
+        with _output(path):
+            fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+            try:
+                if self.is_local:
+                    with open(path, "wb" if replace else "xb") as stream:
+                        stream.write(data)
+                else:
+                    fs.pipe_file(path, data, mode="overwrite" if replace else "create")
+            except FileExistsError:
+                return False
+        return True
+
     @contextmanager
     def writing(self, name: str) -> Iterator[HashingWriter]:
         """A file that takes its name only when the block ends well: temporary name, fsync, rename.

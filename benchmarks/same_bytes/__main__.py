@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.same_bytes.builds import BUILDS, Build, write_packed
-from benchmarks.same_bytes.compare import Difference, compare_folders, reasons
+from benchmarks.same_bytes.compare import Difference, compare_folders, reasons, without_new
 from benchmarks.same_bytes.damage import damage_world
 from benchmarks.same_bytes.endings import compare_endings, run_tests, test_functions
 from benchmarks.same_bytes.trees import HERE, Ran, Tree, checked_out
@@ -74,7 +74,7 @@ def _tells(now: str, was: str) -> bool:
     if not (was.startswith("{") and now.startswith("{")):
         return was == now
     old, new = json.loads(was), json.loads(now)
-    return {key: new.get(key) for key in old} == old
+    return without_new({key: new.get(key) for key in old}) == without_new(old)
 
 
 def plain(text: str, work: Path, tree: Tree) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 NEW_ENDING = ".idx"  # an index of a tar may be new
+_NEW_KEYS = {"warnings", "looked_for"}
 _OF_THE_RUN = {"config", "config_hash", "tool_version"}
 _OF_THE_TIME = {"config_hash", "seconds", "photos_per_second", "waiting_share"}
 
@@ -56,16 +57,17 @@ def _json_differences(was: bytes, now: bytes, folders: tuple[str, str]) -> Itera
 def _plain(data: bytes, folder: str) -> dict[str, Any]:
     value = json.loads(data.decode().replace(folder, "OUT"))
     may_differ = _OF_THE_RUN if "tool_version" in value else _OF_THE_TIME
-    return {key: _without_new(one) for key, one in value.items() if key not in may_differ}
+    return {key: without_new(one) for key, one in value.items() if key not in may_differ | _NEW_KEYS}
 
 
-def _without_new(value: Any) -> Any:
-    """The value without entries of files that may be new."""
+def without_new(value: Any) -> Any:
+    """The value without entries of files that may be new, and without what is told since of inputs."""
     if isinstance(value, dict):
-        return {key: _without_new(one) for key, one in value.items()}
+        new = _NEW_KEYS | ({"inputs"} if "units" in value else set())
+        return {key: without_new(one) for key, one in value.items() if key not in new}
     if isinstance(value, list):
         new = [isinstance(one, dict) and str(one.get("name", "")).endswith(NEW_ENDING) for one in value]
-        return [_without_new(one) for one, is_new in zip(value, new, strict=True) if not is_new]
+        return [without_new(one) for one, is_new in zip(value, new, strict=True) if not is_new]
     return value
 
 

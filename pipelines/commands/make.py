@@ -12,6 +12,7 @@ _RUN = {
     "out": (options.Out, ""),
     "workers": (options.Workers, -1),
     "max_error_rate": (options.MaxErrorRate, 0.1),
+    "strict": (options.Strict, False),
     "dry_run": (options.DryRun, False),
     "resume": (options.Resume, False),
     "overwrite": (options.Overwrite, False),
@@ -57,7 +58,13 @@ def command_of(recipe: Callable[..., Any], *, has_model: bool = False) -> Callab
         if model.get("other_machine") and not values["resume"]:
             raise typer.BadParameter("--other-machine says where to go on: give --resume too, or leave it out")
         manifest = run_recipe(made, Folder(values["out"]), workers=workers, existing=how, **model)
-        return finish(manifest, values["out"], max_error_rate=values["max_error_rate"], as_json=values["json"])
+        return finish(
+            manifest,
+            values["out"],
+            max_error_rate=values["max_error_rate"],
+            as_json=values["json"],
+            strict=values["strict"],
+        )
 
     flags = own_parameters(_RUN | (_MODEL if has_model else {}))
     return options.command(with_flags(make, [*parameters(kind), *flags], recipe.__doc__))

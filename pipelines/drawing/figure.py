@@ -14,7 +14,7 @@ from pipelines.drawing.naming import Cast, Naming, cast_of
 from pipelines.drawing.page import GREY, SMALL, TEXT, WIDTH, Page, Ruler, boxes_for_missing_glyphs
 from pipelines.drawing.tags import place_tags
 from xdetr_data.boxes import Box
-from xdetr_data.decoding import decode_photo
+from xdetr_data.photos.decoding import decode_photo
 from xdetr_data.record import GroundedImage
 
 MARGIN = 28

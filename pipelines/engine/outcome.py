@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from xdetr_data.accounting import Tally
 from xdetr_data.record import GroundedImage, ImageRef, Rejected
-from xdetr_data.sources.elements import Element
+from xdetr_data.sources.elements import Element, PhotoElements
 from xdetr_data.sources.framing.files import Unreadable
 
 READ = "read_elements"
@@ -83,14 +83,17 @@ class Ledger:
     rejects: list[Rejected] = field(default_factory=list)
     tables: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
 
-    def enter(self, outcome: Outcome) -> None:
-        """Counts what became of a photo, and keeps its rejects and rows of tables."""
+    def enter(self, outcome: Outcome, elements: PhotoElements | None = None) -> None:
+        """Counts what became of a photo and, of its elements, which input gave them; keeps its rejects and tables."""
         for unit, count in outcome.used.items():
             self.tally.went_out(unit, count)
         for what, count in outcome.notes.items():
             self.tally.note(what, count)
         for reject in outcome.rejects:
             self.tally.rejected(reject.unit, reject.stage, reject.reason)
+        used = elements.used(outcome.rejects) if elements is not None else {}
+        for (label, unit), count in [*used.items(), *(((label, "photo"), 1) for label in {one for one, _ in used})]:
+            self.tally.contributed(label, unit, count)
         self.rejects += outcome.rejects
         for name, rows in outcome.tables.items():
             self.tables.setdefault(name, []).extend(rows)

@@ -11,7 +11,7 @@ from pipelines.engine.done import PartitionDone, PartitionTask
 from pipelines.engine.plan import InputPlan
 from xdetr_data.accounting import Tally
 from xdetr_data.record import Rejected
-from xdetr_data.shards.photo_index import BEYOND_LIMIT, EXCLUDED, MISSING, REJECTED, UNKNOWN, Codes, Index
+from xdetr_data.shards.photo_index import AMBIGUOUS, BEYOND_LIMIT, EXCLUDED, MISSING, REJECTED, UNKNOWN, Codes, Index
 from xdetr_data.shards.spill import PLACE_FIELDS, SpillWriter
 from xdetr_data.shards.writer import entry, rejects_writer
 from xdetr_data.sources.framing.files import is_compressed
@@ -26,6 +26,7 @@ _EXPLAINED = {
     EXCLUDED: ("exclude_images", "excluded"),
     BEYOND_LIMIT: ("limit", "beyond-limit"),
     MISSING: ("plan", "missing-photo"),
+    AMBIGUOUS: ("plan", "ambiguous-photo"),
 }
 
 

@@ -15,8 +15,10 @@ from pipelines.engine.shards import BuiltSamples, ShardContext, ShardElements, b
 from pipelines.execution import Executor, executor
 from pipelines.folder import Existing, choice_hash, claim_output, close_output, config_hash, open_output
 from pipelines.inputs import identify_inputs
+from pipelines.lock import locked
 from pipelines.machine import Mixture, machines_of
 from pipelines.recipe_options import deciding
+from xdetr_data.contributions import silent
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import ExclusionEntry, InputEntry, Manifest, ShardEntry, tool_version, write_manifest
 from xdetr_data.schema import SCHEMA_VERSION
@@ -40,9 +42,11 @@ class Prepared:
     @property
     def exclusions(self) -> list[ExclusionEntry]:
         """The excluded-photo ledger: a line for each ``--exclude`` list."""
-        hits = self.plan.ledger.hits
+        hits, asked = self.plan.ledger.hits, self.plan.ledger.looked_for
         return [
-            ExclusionEntry(path=one.path, format=one.format, ids=one.size, hits=hits[one.path])
+            ExclusionEntry(
+                path=one.path, format=one.format, ids=one.size, hits=hits[one.path], looked_for=asked[one.path]
+            )
             for one in self.recipe.lists or ()
         ]
 
@@ -59,25 +63,26 @@ def run_recipe(
     open_output(out, existing)
     with executor(workers) as run:
         prepared = prepare(recipe, run)
-        if (finished := claim_output(out, prepared.digest, existing)) is not None:
-            return finished
-        partitions, elements = _partition(prepared, out, run)
-        trail, samples = _trail(prepared, out, elements, run, gpus, other_machine)
-        context = ShardContext(
-            out=out, prefix=recipe.prefix, config_hash=prepared.digest, samples=samples, tables=recipe.tables
-        )
-        shards = run_shards(
-            out,
-            recipe.prefix,
-            prepared.plan.shards,
-            prepared.digest,
-            lambda missing: run(build_shard, context, missing),
-            title="building shards" if recipe.model is None else "choosing labels",
-        )
-    manifest = _manifest(prepared, out, partitions, trail, shards)
-    write_manifest(out, manifest)
-    close_output(out)
-    return manifest
+        with locked(out):
+            if (finished := claim_output(out, prepared.digest, existing)) is not None:
+                return finished
+            partitions, elements = _partition(prepared, out, run)
+            trail, samples = _trail(prepared, out, elements, run, gpus, other_machine)
+            context = ShardContext(
+                out=out, prefix=recipe.prefix, config_hash=prepared.digest, samples=samples, tables=recipe.tables
+            )
+            shards = run_shards(
+                out,
+                recipe.prefix,
+                prepared.plan.shards,
+                prepared.digest,
+                lambda missing: run(build_shard, context, missing),
+                title="building shards" if recipe.model is None else "choosing labels",
+            )
+            manifest = _manifest(prepared, out, partitions, trail, shards)
+            write_manifest(out, manifest)
+            close_output(out)
+            return manifest
 
 
 def prepare(recipe: Recipe, run: Executor) -> Prepared:
@@ -109,7 +114,8 @@ def check_not_empty(plan: Plan, task: str, *, nothing: str, remedy: str) -> None
         for reasons in plan.tally.rejects(unit).values()
         for reason, count in reasons.items()
     ]
-    why = f"rejected: {', '.join(rejected)}" if rejected else nothing
+    first = "; ".join(f"{one.input_ref or one.key}: {one.detail}" for one in plan.rejects[:1] if one.detail)
+    why = f"rejected: {', '.join(rejected)}" + (f"; first {first}" if first else "") if rejected else nothing
     raise InputError(f"no photo is left to {task} ({why}); {remedy}")
 
 
@@ -183,6 +189,7 @@ def _manifest(
         trail_prefix="" if recipe.model is None else recipe.model.prefix,
         trail=shard_entries(trail),
         machines=machines_of(trail),
+        warnings=silent(plan.inputs, recipe.photos, plan.index, plan.photos, accounting.get("inputs", {})),
     )
 
 

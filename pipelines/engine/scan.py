@@ -30,7 +30,7 @@ class Scan:
 
     ranges: list[ChunkRange]
     names: pa.Array
-    stated: list[Stated | None]
+    stated: list[tuple[Stated, ...]]
     photo_of_row: Codes
     ids: NDArray[np.int64]
     row_of_id: Codes
@@ -46,7 +46,7 @@ class _Scanner:
     source: Source
     ranges: list[ChunkRange] = field(default_factory=list)
     row_of: dict[str, int] = field(default_factory=dict)
-    stated: list[Stated | None] = field(default_factory=list)
+    stated: list[tuple[Stated, ...]] = field(default_factory=list)
     photo_of_row: list[int] = field(default_factory=list)
     row_of_id: dict[int, int] = field(default_factory=dict)
     sizes: list[int] = field(default_factory=list)
@@ -62,17 +62,19 @@ class _Scanner:
         columns = (heads.row.tolist(), heads.photo.to_pylist(), heads.ids or nobody, heads.stated or nobody)
         for row, name, identity, stated in zip(*columns, strict=True):
             problem = heads.problems.get(row)
-            unreadable = f"unreadable-{kind.unit}"
-            if identity in self.row_of_id and (problem is None or problem.reason != unreadable):
-                detail = f"id {identity} is taken by an earlier {kind.unit}"
-                problem = Problem(f"duplicate-{kind.unit}-id", detail)
+            if identity in self.row_of_id and (problem is None or problem.reason != f"unreadable-{kind.unit}"):
+                problem = Problem(f"duplicate-{kind.unit}-id", f"id {identity} is taken by an earlier {kind.unit}")
+                if self.row_of.get(name) != self.row_of_id[identity]:  # nobody knows whose what hangs on it is
+                    self.row_of_id[identity] = REJECTED
             if problem is not None:
                 code = REJECTED
                 self._reject(kind, row, problem)
             elif name is None:
                 code = BLANK
             elif (code := self.row_of.setdefault(name, len(self.row_of))) == len(self.stated):
-                self.stated.append(stated)
+                self.stated.append(() if stated is None else (stated,))
+            elif stated is not None and stated not in self.stated[code]:
+                self.stated[code] += (stated,)
             self.photo_of_row.append(code)
             if identity is not None and -(1 << 63) <= identity < 1 << 63:
                 self.row_of_id.setdefault(identity, code)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipelines.engine.outcome import Ledger, Outcome, PhotoToBuild
 from pipelines.engine.recipe import Build, Samples
 from pipelines.execution import no_cycle_collector
-from xdetr_data.photos import BadPhoto, Photo, read_photo
+from xdetr_data.photos.photo import BadPhoto, Photo, read_photo
 from xdetr_data.record import ImageRef
 from xdetr_data.shards.photo_index import Codes
 from xdetr_data.shards.spill import PLACE_FIELDS, read_spills
@@ -118,7 +118,7 @@ class BuiltSamples:
             )
             to_build = PhotoToBuild(key=about["key"], image=image, stated_hw=stated_hw)
             outcome = self.build(to_build, elements, self.options)
-            ledger.enter(outcome)
+            ledger.enter(outcome, elements)
             if outcome.record is not None:
                 yield Sample(outcome.record, photo)
 
@@ -128,8 +128,7 @@ class BuiltSamples:
             size = f"stated size {about['width']}x{about['height']}"
             return BadPhoto(reason="bad-size", detail=size) if min(about["height"], about["width"]) < 1 else None
         if about["address"] is None:
-            detail = f"{about['file_name']} is not below the image root of {about['source']}"
-            return BadPhoto(reason="missing-photo", detail=detail)
+            return BadPhoto(reason=about["problem"], detail=about["detail"])
         return read_photo(about["address"], offset=about["offset"], size=about["bytes"])
 
 

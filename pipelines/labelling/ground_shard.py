@@ -22,7 +22,7 @@ from pipelines.labelling.trail import TRAIL_PREFIX
 from pipelines.machine import DescribeMachine, Machine, check_machine
 from xdetr_data.accounting import Tally
 from xdetr_data.boxed import LooseBox
-from xdetr_data.photos import BadPhoto, Photo
+from xdetr_data.photos.photo import BadPhoto, Photo
 from xdetr_data.record import ImageRef
 from xdetr_data.shards.grounded import (
     GROUNDED_ARROW_SCHEMA,
@@ -158,7 +158,7 @@ class GroundWorker:
         )
         for photo, one in zip(photos, grounded, strict=True):
             result = self._photo(photo, one, ledger.tally)
-            ledger.enter(photo.outcome)
+            ledger.enter(photo.outcome, photo.elements)
             if result is not None:
                 yield result
 

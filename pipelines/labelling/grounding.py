@@ -14,8 +14,8 @@ from typing import Any, Literal, Protocol
 
 from PIL import Image
 
-from xdetr_data.decoding import decode_photo
-from xdetr_data.photos import BadPhoto, Photo, read_photo
+from xdetr_data.photos.decoding import decode_photo
+from xdetr_data.photos.photo import BadPhoto, Photo, read_photo
 from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates, PhraseQuery
 
 READ_AHEAD_BATCHES = 4

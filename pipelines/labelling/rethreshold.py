@@ -13,6 +13,7 @@ from pipelines.execution import executor
 from pipelines.folder import Existing, check_not_itself, choice_hash, claim_output, close_output, copy_file, open_output
 from pipelines.labelling.options import LabelOptions
 from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
+from pipelines.lock import locked
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest, read_manifest, write_manifest
@@ -38,7 +39,7 @@ def rethreshold(
     old = [_stats(dataset, earlier.prefix, one.shard) for one in earlier.shards]
     digest = choice_hash(trails[0].config_hash, msgspec.to_builtins(labels))
     open_output(out, existing)
-    with executor(workers) as run:
+    with executor(workers) as run, locked(out):
         if (finished := claim_output(out, digest, existing)) is not None:
             return finished
         _copy_trail(dataset, out, earlier, trails)
@@ -52,17 +53,17 @@ def rethreshold(
             lambda missing: run(build_shard, context, missing),
             title="choosing labels",
         )
-    manifest = msgspec.structs.replace(
-        earlier,
-        config=earlier.config | {"labels": msgspec.to_builtins(labels)},
-        config_hash=digest,
-        accounting=_account(earlier, old, new),
-        rows=sum(one.rows for one in new),
-        shards=shard_entries(new),
-    )
-    write_manifest(out, manifest)
-    close_output(out)
-    return manifest
+        manifest = msgspec.structs.replace(
+            earlier,
+            config=earlier.config | {"labels": msgspec.to_builtins(labels)},
+            config_hash=digest,
+            accounting=_account(earlier, old, new),
+            rows=sum(one.rows for one in new),
+            shards=shard_entries(new),
+        )
+        write_manifest(out, manifest)
+        close_output(out)
+        return manifest
 
 
 def _labels(dataset: Folder, earlier: Manifest) -> LabelOptions:

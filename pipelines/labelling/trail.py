@@ -8,7 +8,7 @@ from pipelines.engine.outcome import Ledger
 from pipelines.labelling.label import label_photo
 from pipelines.labelling.options import LabelOptions
 from xdetr_data.errors import InputError
-from xdetr_data.photos import BadPhoto, Photo, read_photo
+from xdetr_data.photos.photo import BadPhoto, Photo, read_photo
 from xdetr_data.record import Rejected
 from xdetr_data.shards.grounded import GroundedPhoto, grounded_from_arrow
 from xdetr_data.shards.reader import read_batches, read_samples

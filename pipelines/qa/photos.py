@@ -4,7 +4,7 @@ import io
 
 from PIL import ExifTags, Image
 
-from xdetr_data.decoding import decode_photo, opened
+from xdetr_data.photos.decoding import decode_photo, opened
 
 QUALITY = 95
 _PLAIN_MODES = ("RGB", "L")

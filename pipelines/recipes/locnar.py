@@ -1,5 +1,6 @@
 """``pseudo-label locnar``: the noun phrases of Localized Narratives grounded by a model, OpenImages' boxes added."""
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -12,14 +13,16 @@ from pipelines.labelling.step import GroundingStep
 from pipelines.machine import DescribeMachine, this_machine
 from pipelines.recipe_options import BuildOptions, Exclude, Files, flag
 from xdetr_data.errors import ConfigError
+from xdetr_data.photos.ids import COLLECTIONS
 from xdetr_data.sources.exclusions import read_exclusions
 from xdetr_data.sources.framing.lines import expand_inputs
 from xdetr_data.sources.localized_narratives import LocalizedNarratives
 from xdetr_data.sources.openimages import OpenImagesBoxes
-from xdetr_data.sources.places import ANY_SOURCE, Roots
+from xdetr_data.sources.places import ANY_SOURCE, Folders, Roots
 from xdetr_data.stages.place_openimages import FlagPolicy
 
 GROUP = "pseudo-label"
+_COLLECTION = re.compile("[a-z0-9]{1,24}")
 
 
 class LocnarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,8 +33,13 @@ class LocnarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         Files, flag("Localized Narratives JSONL; wildcards. Repeatable.", metavar="FILE", is_place=True)
     ] = ()
     images: Annotated[
-        dict[str, str],
-        flag("Photos (of one source). Repeatable.", metavar="[SOURCE=]DIR", is_place=True, bare=ANY_SOURCE),
+        dict[str, Folders],
+        flag(
+            "Photos (of one source, or of a collection of your own). Repeatable.",
+            metavar="[SOURCE=]DIR",
+            is_place=True,
+            bare=ANY_SOURCE,
+        ),
     ] = msgspec.field(default_factory=dict)
     boxes: Annotated[Files, flag("OpenImages box CSV; wildcards. Repeatable.", metavar="FILE", is_place=True)] = ()
     class_descriptions: Annotated[
@@ -51,6 +59,9 @@ class LocnarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ConfigError("no input: give at least one --narratives FILE")
         if not self.images:
             raise ConfigError("no photos: give --images DIR, or --images SOURCE=DIR for each source")
+        for name in self.images:
+            if not _COLLECTION.fullmatch(name):
+                raise ConfigError(f"--images {name}=…: call a collection by at most 24 small letters and digits")
         if self.class_descriptions is not None and not self.boxes:
             raise ConfigError("--class-descriptions names the labels of boxes: give --boxes FILE too, or leave it out")
         self.model.check()
@@ -75,7 +86,8 @@ def recipe(
     --method multi --trace filter --limit 100 --out trial`
     """
     options.check()
-    narratives = [LocalizedNarratives(path=path) for path in expand_inputs(options.narratives)]
+    own = tuple(sorted(set(options.images) - {ANY_SOURCE, *COLLECTIONS}, reverse=True))
+    narratives = [LocalizedNarratives(path=path, own=own) for path in expand_inputs(options.narratives)]
     boxes = [OpenImagesBoxes(path=path) for path in expand_inputs(options.boxes)]
     described = options.class_descriptions
     return Recipe(

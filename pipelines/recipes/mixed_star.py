@@ -125,7 +125,7 @@ def build_photo(photo: PhotoToBuild, elements: PhotoElements, options: MixedStar
     named: _Named = {}
     annotations = parse_annotations([element.data for element in elements["annotation"]])
     for element, annotation in outcome.readable("annotation", elements["annotation"], annotations):
-        named.setdefault((element.label, annotation.image_id), []).append((element, annotation))
+        named.setdefault((element.label, annotation.paragraph_id), []).append((element, annotation))
     queries: list[BoxedQuery] = []
     for element in elements["paragraph"]:
         queries += _paragraph_queries(photo.image.size_hw, element, named, options, outcome)

@@ -13,7 +13,7 @@ from pipelines.report.scan import LabelAt, LabelScan, Ranks, keys_of, scan_label
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest, read_manifest
-from xdetr_data.photos import BadPhoto
+from xdetr_data.photos.photo import BadPhoto
 from xdetr_data.record import GroundedImage
 from xdetr_data.shards.reader import Found, find, read_photo_of
 from xdetr_data.statistics.collect import Statistics, collect_statistics

@@ -4,8 +4,8 @@ import hashlib
 import io
 from base64 import b64encode
 
-from xdetr_data.decoding import decode_photo
-from xdetr_data.photos import BadPhoto, check_photo
+from xdetr_data.photos.decoding import decode_photo
+from xdetr_data.photos.photo import BadPhoto, check_photo
 
 MAX_SIDE = 960  # pixels of the copy's longer side: sharp at 480 on a dense screen
 QUALITY = 82

@@ -14,6 +14,7 @@ from pipelines.folder import (
     config_hash,
     open_output,
 )
+from pipelines.lock import locked
 from pipelines.review.shard import ReviewContext, review_shard
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import InputError
@@ -48,7 +49,7 @@ def apply_decisions(dataset: Folder, review: str, out: Folder, *, workers: int, 
     config = _config(parent, reviewed)
     digest = config_hash([RECIPE, APPLY_VERSION, parent.config_hash], inputs, "")
     open_output(out, existing)
-    with executor(workers) as run:
+    with executor(workers) as run, locked(out):
         if (finished := claim_output(out, digest, existing)) is not None:
             return finished
         context = ReviewContext(
@@ -67,28 +68,28 @@ def apply_decisions(dataset: Folder, review: str, out: Folder, *, workers: int, 
             lambda missing: run(review_shard, context, missing),
             title="applying the review",
         )
-    plan = Tally()
-    plan.came_in("decision", len(decisions))
-    manifest = Manifest(
-        schema=SCHEMA_VERSION,
-        recipe=RECIPE,
-        tool_version=tool_version(),
-        prefix=parent.prefix,
-        split=parent.split,
-        seed=parent.seed,
-        config=config,
-        config_hash=digest,
-        inputs=[*inputs, *parent.inputs],
-        exclusions=parent.exclusions,
-        accounting=add_up(plan, done),
-        rows=sum(one.rows for one in done),
-        shards=shard_entries(done),
-        rejects=[],
-        machines=parent.machines,
-    )
-    write_manifest(out, manifest)
-    close_output(out)
-    return manifest
+        plan = Tally()
+        plan.came_in("decision", len(decisions))
+        manifest = Manifest(
+            schema=SCHEMA_VERSION,
+            recipe=RECIPE,
+            tool_version=tool_version(),
+            prefix=parent.prefix,
+            split=parent.split,
+            seed=parent.seed,
+            config=config,
+            config_hash=digest,
+            inputs=[*inputs, *parent.inputs],
+            exclusions=parent.exclusions,
+            accounting=add_up(plan, done),
+            rows=sum(one.rows for one in done),
+            shards=shard_entries(done),
+            rejects=[],
+            machines=parent.machines,
+        )
+        write_manifest(out, manifest)
+        close_output(out)
+        return manifest
 
 
 def _identify(role: str, path: str) -> InputEntry:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.train.say import warn
-from xdetr_data.decoding import decode_photo
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import read_manifest
+from xdetr_data.photos.decoding import decode_photo
 from xdetr_data.record import GroundedImage
 from xdetr_data.shards.reader import read_samples, stems
 from xdetr_data.storage import Folder

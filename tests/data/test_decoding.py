@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.data.photo_kinds import HEIGHT, KINDS, WIDTH, encoded, grey_16, picture, ramp
-from xdetr_data.decoding import decode_photo, to_rgb
 from xdetr_data.errors import InputError
-from xdetr_data.photos import Photo, check_photo
+from xdetr_data.photos.decoding import decode_photo, to_rgb
+from xdetr_data.photos.photo import Photo, check_photo
 
 
 def pixels(data: bytes) -> NDArray[np.int64]:

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xdetr_data.shards.tar_stream import HashingReader, Member, TarDamage, iter_headers, iter_members, member_key
+from xdetr_data.shards.tar_stream import (
+    HashingReader,
+    Member,
+    TarDamage,
+    any_member_key,
+    iter_headers,
+    iter_members,
+    member_key,
+)
 
 FILES = st.lists(st.tuples(st.text("abc", min_size=1, max_size=8), st.binary(max_size=1500)), max_size=5)
 
@@ -106,3 +114,35 @@ def test_a_key_ends_at_the_first_dot() -> None:
     assert member_key("coco_1.jpg") == ("coco_1", "jpg")
     assert member_key("coco_1.seg.png") == ("coco_1", "seg.png")
     assert member_key("readme") == ("readme", "")
+
+
+@pytest.mark.parametrize("format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
+def test_headers_of_anybodys_tar_have_their_long_names(format: int) -> None:
+    names = ["./a.jpg", f"{'folder/' * 20}b.jpg", f"{'é' * 40}.jpg", "c.jpg"]
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w", format=format) as tar:
+        for number, name in enumerate(names):
+            member = tarfile.TarInfo(name)
+            member.size = number
+            tar.addfile(member, io.BytesIO(b"x" * number))
+    headers = list(iter_headers(sink))
+    assert [header.name for header in headers] == names
+    for header in headers:
+        sink.seek(header.offset_data)
+        assert sink.read(header.size) == b"x" * header.size
+
+
+@pytest.mark.parametrize("records", [b"99 path=x\n", b"x path=y\n", b"12 size=-1a\n"])
+def test_a_damaged_record_in_front_of_a_member_is_damage(records: bytes) -> None:
+    member = tarfile.TarInfo("pax")
+    member.type, member.size = tarfile.XHDTYPE, len(records)
+    with pytest.raises(TarDamage, match="no valid header at byte 0"):
+        list(iter_headers(io.BytesIO(member.tobuf() + records.ljust(512, b"\0") + bytes(1024))))
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("a.jpg", "a"), ("./a.jpg", "a"), ("b.2/a.tar.gz", "b.2/a"), ("./b//a", "b/a"), ("a.b.jpg", "a"), (".jpg", "")],
+)
+def test_a_key_ends_at_the_first_dot_of_the_base_name(name: str, key: str) -> None:
+    assert any_member_key(name)[0] == key

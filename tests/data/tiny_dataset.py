@@ -17,7 +17,7 @@ from PIL import Image
 
 from xdetr_data.accounting import Tally
 from xdetr_data.manifest import Manifest, ShardEntry, read_manifest, write_manifest
-from xdetr_data.photos import Photo, check_photo
+from xdetr_data.photos.photo import Photo, check_photo
 from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query, Region, Rejected
 from xdetr_data.schema import SAMPLE_ARROW_SCHEMA, SCHEMA_VERSION
 from xdetr_data.shards.index import encode_index, walk

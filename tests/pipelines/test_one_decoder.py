@@ -18,11 +18,11 @@ from pipelines.report.photos import PhotoBook
 from pipelines.train.labelled import dataset_photos
 from tests.data.loading.painted import write_set
 from tests.data.photo_kinds import HEIGHT, KINDS, WIDTH, encoded, picture, turned
-from xdetr_data.decoding import decode_photo, open_photo
 from xdetr_data.errors import InputError
 from xdetr_data.loading.pixels import render
 from xdetr_data.loading.view import View
-from xdetr_data.photos import Photo, check_photo
+from xdetr_data.photos.decoding import decode_photo, open_photo
+from xdetr_data.photos.photo import Photo, check_photo
 from xdetr_data.record import GroundedImage, ImageRef
 from xdetr_data.shards.writer import Sample
 from xdetr_model.photos import to_rgb
@@ -164,4 +164,4 @@ def test_nobody_else_opens_photos() -> None:
         and isinstance(node.value, ast.Name)
         and node.value.id in ("Image", "plt", "cv2", "imageio", "mpimg")
     }
-    assert opening == OPENS_ITS_OWN | {"xdetr_data/decoding.py"}
+    assert opening == OPENS_ITS_OWN | {"xdetr_data/photos/decoding.py"}

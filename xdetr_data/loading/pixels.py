@@ -7,8 +7,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from xdetr_data.decoding import to_rgb
 from xdetr_data.loading.view import View
+from xdetr_data.photos.decoding import to_rgb
 
 Pixels = NDArray[np.uint8]
 Recolour = tuple[float, ...]  # the 12 numbers of a matrix from (r, g, b, 1) to (r, g, b), row by row

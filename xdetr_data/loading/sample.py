@@ -8,11 +8,11 @@ from zlib import crc32
 import numpy as np
 
 from xdetr_data.boxes import Boxes
-from xdetr_data.decoding import open_photo
 from xdetr_data.errors import RecordError
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.pixels import Pixels, Recolour, draw_recolour, render
 from xdetr_data.loading.view import MIN_KEPT, View, draw_view, see
+from xdetr_data.photos.decoding import open_photo
 from xdetr_data.record import GroundedImage, Query
 from xdetr_data.schema import from_json
 from xdetr_data.spans import Span

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 # In place of a photo's row. A problem was accounted for where it was found, a blank is no element.
-REJECTED, EXCLUDED, BEYOND_LIMIT, MISSING, UNKNOWN, BLANK, PROBLEM = range(-1, -8, -1)
+REJECTED, EXCLUDED, BEYOND_LIMIT, MISSING, UNKNOWN, BLANK, PROBLEM, AMBIGUOUS = range(-1, -9, -1)
 
 Codes = NDArray[np.int32]
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from xdetr_data.errors import InputError, RecordError
 from xdetr_data.manifest import Manifest, ShardEntry
-from xdetr_data.photos import Photo
+from xdetr_data.photos.photo import Photo
 from xdetr_data.record import GroundedImage
 from xdetr_data.schema import from_arrow, from_json
 from xdetr_data.shards.plan import shard_of_key

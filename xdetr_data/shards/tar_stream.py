@@ -16,6 +16,8 @@ MAX_MEMBER_BYTES = 256 << 20  # a photo or its labels; what bounds the memory of
 
 BLOCK = tarfile.BLOCKSIZE
 _CHUNK = 1 << 20
+_AHEAD = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
+_MAX_AHEAD_BYTES = 1 << 20
 _KINDS = {
     tarfile.SYMTYPE: "a symbolic link",
     tarfile.LNKTYPE: "a hard link",
@@ -75,17 +77,53 @@ def member_key(name: str) -> tuple[str, str]:
     return key, suffix
 
 
+def any_member_key(name: str) -> tuple[str, str]:
+    """``./b.2/key.jpg`` → (``b.2/key``, ``jpg``): of anybody's tars, whose folders may have dots, as in webdataset."""
+    folder, _, base = name.rpartition("/")
+    key, suffix = member_key(base)
+    return "/".join([*(part for part in folder.split("/") if part not in ("", ".")), key]), suffix
+
+
 def iter_headers(stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
-    """The headers of a tar on a seekable stream, each with ``offset_data``; photos in between are skipped, not read."""
+    """The headers of a tar on a seekable stream, each with ``offset_data``; photos in between are skipped, not read.
+
+    Of anybody's tar: names that are too long for a header stand in front of it, as GNU tar and POSIX write them.
+    """
     offset = 0
+    ahead: dict[str, str] = {}
     while True:
         stream.seek(offset)
         header = _parse_header(stream.read(BLOCK), offset)
         if header is None:
             return
         header.offset_data = offset + BLOCK
-        yield header
+        if header.type in _AHEAD:
+            if header.size > _MAX_AHEAD_BYTES:
+                raise TarDamage(f"the tar has no valid header at byte {offset} (a name of {header.size} bytes)")
+            ahead |= _read_ahead(header.type, stream.read(header.size), offset)
+        else:
+            header.name = ahead.get("path", header.name)
+            header.size = int(ahead.get("size", header.size))
+            ahead = {}
+            yield header
         offset += BLOCK + padded(_stored_bytes(header))
+
+
+def _read_ahead(kind: bytes, data: bytes, offset: int) -> dict[str, str]:
+    """What a header in front of a member says of it: ``path``, ``size``, and what is not needed."""
+    if kind == tarfile.GNUTYPE_LONGNAME:
+        return {"path": data.rstrip(b"\0").decode("utf-8", "surrogateescape")}
+    said: dict[str, str] = {}
+    while kind == tarfile.XHDTYPE and data:  # "<bytes of the record> <key>=<value>\n"
+        length, _, rest = data.partition(b" ")
+        if not length.isdigit() or not len(length) + 1 < int(length) <= len(data):
+            raise TarDamage(f"the tar has no valid header at byte {offset} (a record of no length)")
+        key, _, value = rest[: int(length) - len(length) - 2].partition(b"=")
+        said[key.decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
+        data = data[int(length) :]
+    if not said.get("size", "0").isdigit():
+        raise TarDamage(f"the tar has no valid header at byte {offset} (a size that is no number)")
+    return said
 
 
 def iter_members(stream: IO[bytes] | HashingReader) -> Iterator[Member]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xdetr_data.accounting import Tally
-from xdetr_data.photos import Photo
+from xdetr_data.photos.photo import Photo
 from xdetr_data.record import GroundedImage, Rejected
 from xdetr_data.schema import REJECTED_ARROW_SCHEMA, SAMPLE_ARROW_SCHEMA, rejects_to_arrow, to_arrow, to_json
 from xdetr_data.shards.index import Place, encode_index, index_name, write_member

@@ -1,26 +1,25 @@
 """COCO's (and LVIS's) instances JSON. Boxes are ``[x, y, w, h]`` in pixels; ``iscrowd`` boxes hold many objects."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from xdetr_data.errors import InputError
-from xdetr_data.photos import photo_name
+from xdetr_data.sources.coco_images import COLLECTION, photos_of_images
 from xdetr_data.sources.framing.files import CHUNK_BYTES, ArrayChunk, Unreadable
-from xdetr_data.sources.framing.json_records import first_keys, parse_record, read_image_ids
+from xdetr_data.sources.framing.json_records import first_keys, parse_record, read_text_ids
 from xdetr_data.sources.framing.json_stream import iter_array_chunks
-from xdetr_data.sources.protocol import Heads, Kind, Problem, Source
+from xdetr_data.sources.protocol import Heads, Kind, Problem, Source, name_photo
 
 
 class CocoBox(msgspec.Struct, frozen=True, gc=False):
     """One entry of ``annotations[]`` without its segmentation; ``area`` is the segment's, not the box's."""
 
     id: int | str
-    image_id: int
+    image_id: int | str
     bbox: tuple[float, float, float, float]
     iscrowd: bool | int = False
 
@@ -35,7 +34,7 @@ def parse_box(data: bytes) -> CocoBox | Unreadable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CocoInstances(Source):
-    """A file of COCO's boxes; ``image_id`` is the number of a COCO photo."""
+    """A file of COCO's boxes; which photo an ``image_id`` means, the file's own ``images`` say by file names."""
 
     role = "coco-instances"
     kinds = (Kind(unit="box", array="annotations"),)
@@ -46,12 +45,22 @@ class CocoInstances(Source):
 
     def heads(self, chunk: ArrayChunk) -> Heads:
         """The photo of each box."""
-        ids, problems = read_image_ids(chunk)
+        photos = photos_of_images(self.path)
+        rows = chunk.first_row + np.arange(chunk.count)
+        found = [_photo_of(one, photos) for one in read_text_ids(chunk)]
         return Heads(
-            row=chunk.first_row + np.arange(len(ids)),
-            photo=pc.binary_join_element_wise(photo_name("coco", ""), ids.cast(pa.string()), ""),
-            problems={row: Problem("unreadable-box", problem) for row, problem in problems.items()},
+            row=rows,
+            photo=pa.array([one if isinstance(one, str) else None for one in found], pa.string()),
+            problems={row: one for row, one in zip(rows.tolist(), found, strict=True) if isinstance(one, Problem)},
         )
+
+
+def _photo_of(image_id: str | Unreadable, photos: Mapping[str, str | Problem]) -> str | Problem:
+    if isinstance(image_id, Unreadable):
+        return Problem("unreadable-box", image_id.problem)
+    if photos:
+        return photos.get(image_id) or Problem("box-of-unknown-image", f"images have no id {image_id[:40]}")
+    return name_photo(COLLECTION, image_id)
 
 
 def read_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayChunk]:

@@ -1,6 +1,7 @@
 """What all inputs say of one photo."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -55,6 +56,13 @@ class PhotoElements:
         for unit, rows in self.rows.items():
             for where in rows.wheres:
                 yield unit, where
+
+    def used(self, rejects: Iterable[Rejected]) -> Counter[tuple[str, str]]:
+        """How many elements of which input (by label) and unit are left once these are rejected."""
+        used = Counter((one.label, unit) for unit, listed in self.listed.items() for one in listed)
+        used.update((label, unit) for unit, rows in self.rows.items() for label, _, _ in rows.places)
+        used.subtract((one.input_ref.rpartition("#")[0], one.unit) for one in rejects if one.input_ref)
+        return +used
 
     def rejected(self, key: str, stage: str, reason: str, detail: str = "") -> list[Rejected]:
         """Rejects of the photo and with it of all its elements, for the photo's own reason."""

@@ -1,7 +1,9 @@
 """Lists of photos that must not be trained on: COCO/LVIS/MDETR JSON, refer pickles, Flickr split files, id lists.
 
 Ids compare by number, so that a 2014 name excludes the 2017 file. A list that does not say its source (bare numbers)
-counts for every source, and the ledger tells how many photos of which source it hit.
+counts for every source, and the ledger tells how many photos of which source it hit. Visual Genome's
+``image_data.json`` names no photo to leave out: it says which of its photos are COCO photos, so that the other lists
+reach these, too.
 """
 
 import re
@@ -10,8 +12,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from xdetr_data.errors import InputError
-from xdetr_data.photos import photo_id
-from xdetr_data.sources.exclusion_list import ExclusionList
+from xdetr_data.photos.ids import collection_id, path_id, photo_id
+from xdetr_data.sources.exclusion_list import VG_COPIES, ExclusionList
 from xdetr_data.sources.framing.files import READ_ERRORS, open_input
 from xdetr_data.sources.framing.json_records import DECODE_ERRORS
 from xdetr_data.sources.framing.json_stream import elements, iter_array_chunks
@@ -20,6 +22,7 @@ from xdetr_data.sources.places import ANY_SOURCE
 
 SOURCES = ("coco", "vg", "flickr", "openimages", "ade20k")
 REFER = "refer pickle, all but its train split"
+_IS_VG = re.compile(rb"\s*\[\s*\{")
 _LINE = re.compile(r"[A-Za-z0-9_.%/-]+")
 
 
@@ -29,6 +32,14 @@ class _NamedImage(msgspec.Struct, frozen=True):
     coco_url: str | None = None
     data_source: str | None = None
     dataset_name: str | None = None
+
+
+class _VgImage(msgspec.Struct, frozen=True, gc=False):
+    """An entry of Visual Genome's ``image_data.json`` (its first versions call the id ``id``)."""
+
+    coco_id: int | str | None
+    image_id: int | str | None = None
+    id: int | str | None = None
 
 
 def read_exclusions(flags: Sequence[str]) -> list[ExclusionList]:
@@ -50,6 +61,8 @@ def read_exclusion(path: str, source: str | None = None) -> ExclusionList:
         kind, pairs = REFER, list(_from_pickle(path))
     elif head.lstrip()[:1] == b"{":
         kind, pairs = "COCO JSON", list(_from_json(path))
+    elif _IS_VG.match(head):
+        return _read_copies(path)
     elif head.lstrip()[:1] == b"[":
         kind, pairs = "JSON id list", list(_from_json_list(path))
     else:
@@ -71,6 +84,23 @@ def _list_of(path: str, kind: str, pairs: Iterable[tuple[str, str]], source: str
     return ExclusionList(path=path, format=kind, ids={key: frozenset(value) for key, value in sorted(ids.items())})
 
 
+def _read_copies(path: str) -> ExclusionList:
+    try:
+        images = msgspec.json.decode(_read(path), type=list[_VgImage])
+    except DECODE_ERRORS as error:
+        raise InputError(f"{path}: is no list of ids and no {VG_COPIES} ({error})") from error
+    copies = {
+        photo_id("vg", str(image.id if image.image_id is None else image.image_id)): photo_id(
+            "coco", str(image.coco_id)
+        )
+        for image in images
+        if image.coco_id is not None
+    }
+    if not copies:
+        raise InputError(f"{path}: no image has a coco_id; is it {VG_COPIES}?")
+    return ExclusionList(path=path, format=VG_COPIES, copies=copies)
+
+
 def _read(path: str, size: int = -1) -> bytes:
     with open_input(path) as stream:
         try:
@@ -85,7 +115,7 @@ def _from_pickle(path: str) -> Iterable[tuple[str, str]]:
         raise InputError(f"{path}: is no list of referring expressions with an 'image_id' each")
     for ref in refs:
         if ref.get("split") != "train":  # its training photos may be trained on; val and test ones may not
-            yield "coco", photo_id(str(ref["image_id"]))
+            yield "coco", photo_id("coco", str(ref["image_id"]))
 
 
 def _is_id(value: object) -> bool:
@@ -102,11 +132,12 @@ def _from_json(path: str) -> Iterable[tuple[str, str]]:
             name = image.file_name or image.coco_url or (None if image.id is None else str(image.id))
             if name is None:
                 raise InputError(f"{path}: images[{row}] has no file_name, coco_url or id")
-            yield image.data_source or _source_of_dataset(image.dataset_name), photo_id(name)
+            source = image.data_source or _source_of_dataset(image.dataset_name)
+            yield source, photo_id(source, name)
 
 
 def _source_of_dataset(dataset_name: str | None) -> str:
-    return "flickr" if dataset_name == "flickr" else "coco"
+    return {"flickr": "flickr", "phrasecut": "vg", "gqa": "vg"}.get(dataset_name or "", "coco")
 
 
 def _from_json_list(path: str) -> Iterable[tuple[str, str]]:
@@ -123,14 +154,18 @@ def _from_lines(path: str) -> Iterable[tuple[str, str]]:
         text = line.lstrip("\ufeff").strip()
         if not text or text.startswith("#"):
             continue
-        if not _LINE.fullmatch(text):
+        if not _LINE.fullmatch(text) or (_is_coco(text) and collection_id("coco", text) is None):
             raise InputError(f"{path}: line {number}: {text[:40]!r} is no photo id or file name")
         yield _named_source(text)
 
 
 def _named_source(text: str) -> tuple[str, str]:
-    """A file name, a number, or a key of this project (``vg_2334951``) → source and photo id."""
+    """A file name, a number, or a key of this project (``vg_2334951``) → source and photo id, or any and a path."""
     source, _, rest = text.partition("_")
     if source in SOURCES and rest:
-        return source, photo_id(rest)
-    return ("coco" if text.rsplit("/", 1)[-1].startswith("COCO_") else ANY_SOURCE), photo_id(text)
+        return source, photo_id(source, rest)
+    return ("coco", photo_id("coco", text)) if _is_coco(text) else (ANY_SOURCE, path_id(text))
+
+
+def _is_coco(text: str) -> bool:
+    return text.rsplit("/", 1)[-1].startswith("COCO_")

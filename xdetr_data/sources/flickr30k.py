@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from xdetr_data.errors import InputError
-from xdetr_data.photos import photo_name
+from xdetr_data.photos.ids import photo_name
 from xdetr_data.sources.flickr30k_files import (
     ANNOTATIONS,
     SENTENCES,

@@ -16,7 +16,7 @@ import msgspec
 
 from xdetr_data.boxes import Box
 from xdetr_data.errors import InputError
-from xdetr_data.photos import is_number, photo_id
+from xdetr_data.photos.ids import is_number, photo_id
 from xdetr_data.sources.framing.files import Unreadable
 from xdetr_data.sources.framing.json_records import parse_record
 from xdetr_data.sources.framing.lines import iter_line_chunks, split_lines
@@ -145,7 +145,7 @@ def read_ids(path: str) -> tuple[str, ...]:
     for chunk in iter_line_chunks(path):
         for row, line in enumerate(split_lines(chunk.data), chunk.first_row):
             name = line.decode(errors="replace").strip()
-            identity = photo_id(name)
+            identity = photo_id("flickr", name)
             if name and not is_number(identity):
                 raise InputError(f"{path}: line {row + 1}: {name[:40]!r} is no photo of Flickr30k; give train.txt")
             ids |= {identity: None} if name else {}
@@ -167,5 +167,5 @@ def read_unrelated(path: str) -> frozenset[tuple[str, int]]:
             if words and not words[0].startswith("#"):
                 if len(words) != 2 or not words[1].isdecimal():
                     raise InputError(f"{path}: line {row + 1}: {line[:40]!r} is no photo and number of a caption")
-                found.add((photo_id(words[0]), int(words[1])))
+                found.add((photo_id("flickr", words[0]), int(words[1])))
     return frozenset(found)

@@ -6,7 +6,7 @@ Source: google.github.io/localized-narratives, "File formats".
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -16,8 +16,10 @@ import pyarrow as pa
 from xdetr_data.sources.framing.files import CHUNK_BYTES, ArrayChunk, Unreadable
 from xdetr_data.sources.framing.json_records import parse_record
 from xdetr_data.sources.framing.lines import LINES, iter_line_chunks, split_lines
-from xdetr_data.sources.protocol import Heads, Kind, Problem, Source, name_photo
+from xdetr_data.sources.protocol import Heads, Kind, Problem, Source, Stated, name_photo
 
+_UNKNOWN = "dataset_id"
+_SPLIT = re.compile(r"[_-]*(train|val|test)[a-z0-9_-]*\Z")
 _NOT_WORD = re.compile(r"[^a-z0-9]")
 # What a dataset id begins with once it is spelled plainly: "mscoco_val2017", "open_images_train", "Flickr30k_train" …
 _SOURCES = (
@@ -52,11 +54,6 @@ class NarrativeHead(msgspec.Struct, frozen=True, gc=False):
     dataset_id: str
     image_id: str | int
 
-    @property
-    def source(self) -> str | None:
-        """Which photo collection it speaks of, or None for an unknown dataset."""
-        return source_of(self.dataset_id)
-
 
 class Narrative(msgspec.Struct, frozen=True):
     """One line. ``timed_caption`` and ``traces`` are empty where the file has none (the captions-only files).
@@ -77,9 +74,16 @@ _HEAD = msgspec.json.Decoder(NarrativeHead)
 _NARRATIVE = msgspec.json.Decoder(Narrative)
 
 
-def source_of(dataset_id: str) -> str | None:
-    """``mscoco_val2017`` → coco, ``open_images_train`` → openimages; also flickr and ade20k; None for anything else."""
-    plain = _NOT_WORD.sub("", dataset_id.lower())
+def source_of(dataset_id: str, own: Sequence[str] = ()) -> str | None:
+    """``mscoco_val2017`` → coco, ``open_images_train`` → openimages; also flickr and ade20k; None for anything else.
+
+    Of collections that are called in ``own``, ``shop`` is that of ``shop`` and ``shop_train``.
+    """
+    small = dataset_id.lower()
+    for name in own:
+        if small == name or (small.startswith(name) and not small[len(name)].isalnum()):
+            return name
+    plain = _NOT_WORD.sub("", small)
     return next((source for begin, source in _SOURCES if plain.startswith(begin)), None)
 
 
@@ -95,9 +99,10 @@ def parse_narrative(line: bytes) -> Narrative | Unreadable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalizedNarratives(Source):
-    """A file of narratives; each names its photo."""
+    """A file of narratives; each names its photo, which may be of one of the people's ``own`` collections."""
 
     role = "narratives"
+    own: tuple[str, ...] = ()
     kinds = (Kind(unit="narrative", array=LINES, introduces=True),)
 
     def chunks(self) -> Iterator[ArrayChunk]:
@@ -107,26 +112,40 @@ class LocalizedNarratives(Source):
     def heads(self, chunk: ArrayChunk) -> Heads:
         """The photo of each line; blank lines are no narratives."""
         lines = split_lines(chunk.data)
-        names = [None if not line or line.isspace() else _photo_of(parse_head(line)) for line in lines]
+        heads = [None if not line or line.isspace() else parse_head(line) for line in lines]
+        names = [None if head is None else _photo_of(head, self.own) for head in heads]
         return Heads(
             row=chunk.first_row + np.arange(len(lines)),
             photo=pa.array([name if isinstance(name, str) else None for name in names], pa.string()),
             problems={row: one for row, one in enumerate(names, chunk.first_row) if isinstance(one, Problem)},
+            stated=[_stated(head) for head in heads],
             sizes=[len(line) for line in lines],
         )
 
     def nothing(self, first: tuple[str, str] | None) -> str:
         """A file without one narrative is of another format."""
         problem = ": ".join(first or ("it is empty",))
+        if first is not None and first[1].startswith(_UNKNOWN):
+            return f"{self.path}: no line is of a known collection ({problem})"
         return f"{self.path}: no line of it is a narrative ({problem}); give Localized Narratives JSONL"
 
 
-def _photo_of(head: NarrativeHead | Unreadable) -> str | Problem:
+def _photo_of(head: NarrativeHead | Unreadable, own: Sequence[str]) -> str | Problem:
     if isinstance(head, Unreadable):
         return Problem("unreadable-narrative", head.problem)
-    if head.source is None:
-        return Problem("unknown-dataset", f"dataset_id {head.dataset_id!r}")
-    return name_photo(head.source, str(head.image_id))
+    source = source_of(head.dataset_id, own)
+    if source is None:
+        name = _NOT_WORD.sub("", _SPLIT.sub("", head.dataset_id.lower()))[:24] or "NAME"
+        known = "is not of COCO, Flickr30k, ADE20k or OpenImages; if it is a collection of your own"
+        return Problem("unknown-dataset", f"{_UNKNOWN} {head.dataset_id[:60]!r} {known}, say --images {name}=DIR")
+    return name_photo(source, str(head.image_id))
+
+
+def _stated(head: NarrativeHead | Unreadable | None) -> Stated | None:
+    """What a narrative says of its photo where its id is more than a number: the folder that it lies in."""
+    if head is None or isinstance(head, Unreadable) or "/" not in str(head.image_id):
+        return None
+    return Stated(str(head.image_id), 0, 0)
 
 
 def read_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayChunk]:

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from xdetr_data.errors import InputError
-from xdetr_data.photos import photo_id
+from xdetr_data.photos.ids import photo_id
 from xdetr_data.sources.framing.files import Unreadable
 from xdetr_data.sources.framing.json_records import parse_record, parse_records
 from xdetr_data.sources.framing.json_stream import elements, iter_array_chunks
@@ -59,7 +59,7 @@ def read_class_sets(path: str) -> dict[str, set[int]]:
         if chunk.name == IMAGES:
             for one in images_of(chunk.data):
                 if not isinstance(one, Unreadable) and one.photo:
-                    photo_of.setdefault(one.id, photo_id(one.photo))
+                    photo_of.setdefault(one.id, photo_id("coco", one.photo))
             continue
         for named in parse_records(_ALL_NAMED, _NAMED, elements(chunk.data)):
             if not isinstance(named, Unreadable):

@@ -28,7 +28,11 @@ from xdetr_data.sources.protocol import Heads, Kind, Problem, Source, Stated, na
 
 Pair = tuple[int, int]
 
-_REFEXP_DATASETS = ("refcoco", "refcoco+", "refcocog")
+# Whose photos the files speak of that do not say it as data_source, as mixed does, by their dataset_name.
+_COLLECTION_OF = {"flickr": "flickr", "phrasecut": "vg", "gqa": "vg"} | dict.fromkeys(
+    ("refcoco", "refcoco+", "refcocog", "lvis"), "coco"
+)
+_COCO_NAME = re.compile(r"(.*/)?(COCO_[^/]*|(train|val|test|unlabeled)20[0-9]{2}/[0-9]{12}\.jpg)")
 _COLLECTION = re.compile(r"[a-z0-9]{1,24}")
 
 
@@ -41,17 +45,17 @@ class ParagraphHead(msgspec.Struct, frozen=True, gc=False):
     width: int
     data_source: str | None = None
     dataset_name: str | None = None
+    coco_url: str | None = None
 
     @property
     def collection(self) -> str:
-        """Which photos a paragraph speaks of: mixed says it, Flickr and the refexp files imply it; or nothing."""
+        """Which photos a paragraph speaks of: mixed says it, the fine-tuning files imply it; or nothing."""
         if self.data_source is not None:
             return self.data_source
-        if self.dataset_name == "flickr":
-            return "flickr"
-        if self.dataset_name in _REFEXP_DATASETS or self.file_name.rsplit("/", 1)[-1].startswith("COCO_"):
-            return "coco"
-        return ""
+        if self.dataset_name in _COLLECTION_OF:
+            return _COLLECTION_OF[self.dataset_name]
+        is_coco = self.coco_url is not None or _COCO_NAME.fullmatch(self.file_name)
+        return "coco" if is_coco else ""
 
 
 class MdetrParagraph(msgspec.Struct, frozen=True, gc=False):
@@ -76,10 +80,15 @@ class MdetrAnnotation(msgspec.Struct, frozen=True, gc=False):
     """One entry of ``annotations[]``; ``area`` is not read, since it may not equal w*h."""
 
     id: int | str
-    image_id: int
+    image_id: int | str
     bbox: tuple[float, float, float, float]
     tokens_positive: list[list[int]]
     iscrowd: bool | int = False
+
+    @property
+    def paragraph_id(self) -> int:
+        """The paragraph that it hangs on; one whose ``image_id`` is no number hangs on none, and is in no shard."""
+        return int(self.image_id)
 
 
 _HEAD = msgspec.json.Decoder(ParagraphHead, strict=False)
@@ -165,7 +174,8 @@ def _photo_of(head: ParagraphHead | Unreadable) -> str | Problem:
     if isinstance(name, Problem) and name.reason == "unsafe-file-name":
         return name
     if not _COLLECTION.fullmatch(head.collection):
-        return Problem("unknown-source", f"data_source {head.data_source!r}, dataset_name {head.dataset_name!r}")
+        said = f"data_source {head.data_source!r}, dataset_name {head.dataset_name!r}"
+        return Problem("unknown-source", f'{said} tell no collection: write "data_source": "coco" (or vg, flickr, …)')
     return name
 
 

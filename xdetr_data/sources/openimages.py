@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xdetr_data.errors import InputError
-from xdetr_data.photos import photo_name
+from xdetr_data.photos.ids import photo_id, photo_name
 from xdetr_data.sources.framing.csv_rows import CsvRows, parse_rows
 from xdetr_data.sources.framing.files import CHUNK_BYTES, ArrayChunk, open_input
 from xdetr_data.sources.framing.lines import LINES, iter_line_chunks
@@ -50,17 +50,20 @@ class OpenImagesBoxes(Source):
         return read_chunks(self.path)
 
     def heads(self, chunk: ArrayChunk) -> Heads:
-        """The photo of each row that can be read; an id of digits alone may have lost or kept its leading zeros."""
+        """The photo of each row that can be read."""
         rows = parse_boxes(chunk, read_header(self.path))
-        ids = rows.table["ImageID"].combine_chunks()
-        plain = pc.if_else(pc.match_substring_regex(ids, "^[0-9]+$"), pc.utf8_ltrim(ids, "0"), ids)
-        named = pc.if_else(pc.equal(ids, ""), None, plain)
+        ids = rows.table["ImageID"].combine_chunks().dictionary_encode()  # looks each id up once
+        names = [
+            None if one == "" else photo_name(COLLECTION, photo_id(COLLECTION, one))
+            for one in ids.dictionary.to_pylist()
+        ]
+        named = pa.array(names, pa.string()).take(ids.indices)
         problems = {line: Problem("unreadable-box", problem) for line, problem in rows.problems}
         nameless = rows.line[np.flatnonzero(pc.is_null(named).to_numpy(zero_copy_only=False))]
         problems |= dict.fromkeys(nameless.tolist(), Problem("missing-image-id", "ImageID is empty"))
         return Heads(
             row=rows.line,
-            photo=pc.binary_join_element_wise(photo_name(COLLECTION, ""), named, ""),
+            photo=named,
             problems=problems,
             table=rows.table,
         )

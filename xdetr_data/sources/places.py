@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from xdetr_data.errors import ConfigError
-from xdetr_data.photos import list_photos, photo_name
+from xdetr_data.sources.framing.lines import spelled_out
+from xdetr_data.sources.listing import Listing, list_photos
 from xdetr_data.sources.protocol import PhotoSource, Problem
 
 ANY_SOURCE = "any"
 
-Files = Mapping[str, tuple[str, int]]  # name → address and size in bytes
+Folders = str | tuple[str, ...]  # one address, or those of a collection that comes in several folders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,31 +21,30 @@ class Roots:
     is left out of the plan where it is not, and takes no place of ``--limit``; otherwise it is its shard's reject.
     """
 
-    folders: Mapping[str, str]
+    folders: Mapping[str, Folders]
     option: str
     inputs: str = "inputs"
     must_be_there: bool = False
 
-    def find(self, sources: Iterable[str]) -> Files:
+    def find(self, sources: Iterable[str]) -> Mapping[str, Listing]:
         """All photos of the sources; raises ConfigError for a source without a folder of its own."""
         wanted = sorted(set(sources))
         return {
-            photo_name(source, identity): file
+            source: Listing.of(source, [file for root in self._roots(source, wanted) for file in list_photos(root)])
             for source in wanted
-            for identity, file in list_photos(self._root(source, wanted)).items()
         }
 
-    def _root(self, source: str, wanted: Sequence[str]) -> str:
-        root = self.folders.get(source) or self.folders.get(ANY_SOURCE)
+    def _roots(self, source: str, wanted: Sequence[str]) -> list[str]:
+        folders = self.folders.get(source) or self.folders.get(ANY_SOURCE)
         named = f"the {self.inputs} name photos of"
-        if root is None:
+        if folders is None:
             raise ConfigError(f"{named} source {source!r}: give {self.option} {source}=DIR")
         if source not in self.folders and len(wanted) > 1:
             raise ConfigError(
                 f"{named} {', '.join(wanted)}, whose numbers can be the same: "
                 f"give {self.option} SOURCE=DIR for each, as in {self.option} {source}=DIR"
             )
-        return root
+        return [root for folder in ([folders] if isinstance(folders, str) else folders) for root in spelled_out(folder)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from xdetr_data.photos import MAX_KEY_CHARS, photo_id, photo_key, photo_name, unsafe_file_name
+from xdetr_data.photos.ids import MAX_NAME_BYTES, photo_id, photo_name, unsafe_file_name
 from xdetr_data.sources.framing.files import ArrayChunk, ChunkRange, read_again
 from xdetr_data.sources.framing.json_stream import elements
 from xdetr_data.sources.framing.lines import LINES, split_lines
@@ -177,8 +177,7 @@ def name_photo(source: str, file_name: str) -> str | Problem:
     """The name of the photo that an annotation calls ``file_name``, or why it cannot be looked for."""
     if (unsafe := unsafe_file_name(file_name)) is not None:
         return Problem("unsafe-file-name", unsafe)
-    identity = photo_id(file_name)
-    key = photo_key(source, identity)
-    if len(key) > MAX_KEY_CHARS:
-        return Problem("file-name-too-long", f"key {key[:40]}… has {len(key)} characters, at most {MAX_KEY_CHARS} fit")
-    return photo_name(source, identity)
+    name = photo_name(source, photo_id(source, file_name))
+    if (size := len(name.encode(errors="replace"))) > MAX_NAME_BYTES:
+        return Problem("file-name-too-long", f"name {name[:40]}… has {size} bytes, at most {MAX_NAME_BYTES} fit")
+    return name

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from xdetr_data.errors import InputError
-from xdetr_data.photos import photo_name
+from xdetr_data.photos.ids import photo_name
 from xdetr_data.sources.coco import CocoInstances
 from xdetr_data.sources.framing.files import ArrayChunk, ChunkRange, Unreadable, chunk_range
 from xdetr_data.sources.protocol import Heads, Kind, Problem, Source, Stated, input_label

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from xdetr_data.errors import InputError
-from xdetr_data.photos import photo_key
+from xdetr_data.photos.ids import photo_key
 from xdetr_data.sources.framing.files import CHUNK_BYTES, ArrayChunk, Unreadable
 from xdetr_data.sources.framing.json_records import DECODE_ERRORS, first_keys, parse_records
 from xdetr_data.sources.framing.json_stream import WHOLE_FILE, elements, iter_whole_array_chunks, members

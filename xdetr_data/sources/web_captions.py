@@ -4,6 +4,8 @@ Conceptual Captions has ``caption<TAB>address`` without a header, CC12M the two 
 ``<key>.jpg``, ``<key>.txt`` and ``<key>.json`` (``{"url", "status", …}``) of every photo that could be fetched.
 """
 
+import glob
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -14,16 +16,16 @@ import numpy as np
 import pyarrow as pa
 
 from xdetr_data.errors import InputError
-from xdetr_data.photos import photo_name
-from xdetr_data.shards.tar_stream import MAX_MEMBER_BYTES, TarDamage, iter_headers, member_key
+from xdetr_data.photos.ids import photo_name
+from xdetr_data.shards.tar_stream import MAX_MEMBER_BYTES, TarDamage, any_member_key, iter_headers
 from xdetr_data.sources.framing.files import ArrayChunk, Unreadable
 from xdetr_data.sources.framing.json_records import DECODE_ERRORS
-from xdetr_data.sources.framing.lines import LINES, expand_inputs, iter_line_chunks, split_lines
+from xdetr_data.sources.framing.lines import LINES, expand_inputs, iter_line_chunks, spelled_out, split_lines
 from xdetr_data.sources.protocol import FoundPhoto, Heads, Kind, PhotoSource, Problem, Source
 
 PHOTO_ENDINGS = ("jpg", "jpeg", "png", "webp")
 
-_ADDRESS = "://"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,27 +105,44 @@ def expand_tars(names: Sequence[str]) -> list[str]:
     Raises InputError where a folder or a pattern holds none.
     """
     patterns = []
-    for name in names:
+    for name in (one for spelled in names for one in spelled_out(spelled)):
         try:
             fs, path = fsspec.url_to_fs(name)
             is_folder = bool(fs.isdir(path))
+            others = list(fs.find(path)) if is_folder and not fs.glob(f"{glob.escape(path)}/*.tar") else None
         except (OSError, ValueError, ImportError) as error:
             raise InputError(f"{name}: cannot be listed ({error}); check the address") from error
+        if others is not None:
+            raise InputError(_no_tars(name, others))
         patterns.append(f"{name.rstrip('/')}/*.tar" if is_folder else name)
     return expand_inputs(patterns)
 
 
+def _no_tars(folder: str, files: Sequence[str]) -> str:
+    """The error of a folder without tars, by what is in it instead."""
+    if below := next((file for file in files if file.endswith(".tar")), None):
+        return f"{folder}: holds no tar, but folders below it do ({below}); give these"
+    if any(file.rpartition(".")[2].lower() in (*PHOTO_ENDINGS, "parquet", "tfrecord") for file in files):
+        return f"{folder}: holds files and no tars; tars are needed: img2dataset --output_format webdataset writes them"
+    return f"{folder}: holds no tar; give the folder that img2dataset --output_format webdataset wrote"
+
+
 def parse_line(line: bytes) -> CaptionLine | Unreadable:
-    """The caption and the address of a line, in either order."""
+    """The caption and the address of a line, in either order: an address is all of its field, a caption may hold it.
+
+    Where both or none are addresses, the line does not tell.
+    """
     try:
         fields = line.decode("utf-8").rstrip("\r\n").split("\t")
     except UnicodeDecodeError as error:
         return Unreadable(problem=f"no UTF-8 ({error.reason} at byte {error.start})")
     if len(fields) < 2:
         return Unreadable(problem="no tab between a caption and an address")
-    text, url = fields[:2] if _ADDRESS in fields[1] else fields[1::-1]
-    if _ADDRESS not in url:
-        return Unreadable(problem=f"no address in {fields[1][:40]!r}")
+    places = [place for place in (0, 1) if _ADDRESS.fullmatch(fields[place].strip())]
+    if len(places) != 1:
+        what = "two addresses and no caption" if places else f"no address in {fields[1][:40]!r}"
+        return Unreadable(problem=what)
+    text, url = fields[1 - places[0]], fields[places[0]]
     return CaptionLine(text=" ".join(text.split()), url=url.strip())
 
 
@@ -146,7 +165,7 @@ def iter_web_photos(path: str) -> Iterator[WebPhoto]:
         with fsspec.open(path, "rb").open() as stream:
             members: dict[str, dict[str, tuple[int, int]]] = {}
             for header in iter_headers(stream):
-                key, suffix = member_key(header.name)
+                key, suffix = any_member_key(header.name)
                 if header.isreg() and header.size <= MAX_MEMBER_BYTES:
                     members.setdefault(key, {}).setdefault(suffix.lower(), (header.offset_data, header.size))
             for key, parts in members.items():

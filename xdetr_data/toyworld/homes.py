@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from typing import Literal, NamedTuple
 
-from xdetr_data.photos import photo_key
+from xdetr_data.photos.ids import photo_key
 
 Collection = Literal["coco", "vg", "flickr", "openimages", "cc"]
 Split = Literal["train", "val", "test"]

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import MANIFEST, Manifest, ShardEntry
-from xdetr_data.photos import unsafe_file_name
+from xdetr_data.photos.ids import unsafe_file_name
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.writer import shard_name
 from xdetr_data.storage import Folder

@@ -8,7 +8,7 @@ import msgspec
 
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import ShardEntry
-from xdetr_data.photos import BadPhoto, check_photo
+from xdetr_data.photos.photo import BadPhoto, check_photo
 from xdetr_data.record import KEY, GroundedImage
 from xdetr_data.schema import to_json
 from xdetr_data.shards.index import Extent, index_name

@@ -9,7 +9,7 @@ from PIL import Image
 
 from xdetr_data.boxes import Box
 from xdetr_data.manifest import Manifest, ShardEntry, write_manifest
-from xdetr_data.photos import Photo, check_photo
+from xdetr_data.photos.photo import Photo, check_photo
 from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query, Region
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.writer import Sample, shard_name, write_samples

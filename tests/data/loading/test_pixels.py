@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xdetr_data.decoding import open_photo
 from xdetr_data.loading.pixels import draw_recolour, render
 from xdetr_data.loading.view import View
+from xdetr_data.photos.decoding import open_photo
 
 
 def smooth(size_hw: tuple[int, int] = (300, 400), file_format: str = "JPEG", mode: str = "RGB") -> bytes:

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from tests.data.loading.painted import paint, red_box
 from xdetr_data.boxes import Box
-from xdetr_data.decoding import open_photo
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.pixels import render
 from xdetr_data.loading.view import MIN_KEPT, View, draw_crop, draw_view, resized_hw, see
+from xdetr_data.photos.decoding import open_photo
 
 sides = st.integers(24, 90)
 

@@ -41,7 +41,7 @@ def test_a_box_without_crowd_flag_is_no_crowd() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"bbox": [1, 2, 3]}, {"bbox": None}, {"image_id": "9"}, {"id": 1.5}, {"iscrowd": "0"}]
+    "change", [{"bbox": [1, 2, 3]}, {"bbox": None}, {"image_id": 1.5}, {"id": 1.5}, {"iscrowd": "0"}]
 )
 def test_a_box_that_is_none_is_unreadable_and_says_where(change: dict[str, Any]) -> None:
     found = parse_box(data(BOX | change))

@@ -112,3 +112,23 @@ def test_mdetr_images_say_their_own_source(tmp_path: Path) -> None:
     ]
     found = listed(tmp_path, "a.json", json.dumps({"images": images, "annotations": []}).encode())
     assert found.ids == {"coco": frozenset({"9"}), "flickr": frozenset({"8"}), "vg": frozenset({"7"})}
+
+
+@pytest.mark.parametrize("name", ["COCO_train2014_000000581857_3.jpg", "train2014/COCO_val2014_000000581857_17"])
+def test_the_number_behind_a_name_of_refcocos_lists_is_no_photo(name: str, tmp_path: Path) -> None:
+    for content in (f"{name}\n", json.dumps([name]), json.dumps({"images": [{"id": 3, "file_name": name}]})):
+        found = listed(tmp_path, "names", content.encode())
+        assert found.ids == {"coco": frozenset({"581857"})}
+
+
+def test_a_name_of_cocos_without_a_number_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"line 2: 'COCO_train2014_x\.jpg' is no photo id"):
+        listed(tmp_path, "names.txt", b"1\nCOCO_train2014_x.jpg\n")
+
+
+def test_image_data_of_visual_genome_tells_copies_and_excludes_nothing_by_itself(tmp_path: Path) -> None:
+    images = [{"image_id": 7, "coco_id": 9, "flickr_id": 1}, {"image_id": 8, "coco_id": None}, {"id": 5, "coco_id": 4}]
+    found = listed(tmp_path, "image_data.json", json.dumps(images).encode())
+    assert (found.ids, found.copies, found.size) == ({}, {"7": "9", "5": "4"}, 2)
+    with pytest.raises(InputError, match="no image has a coco_id"):
+        listed(tmp_path, "image_data.json", b'[{"image_id": 8, "coco_id": null}]')

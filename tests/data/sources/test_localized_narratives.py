@@ -127,3 +127,17 @@ def test_real_lines_read_the_same_as_with_the_standard_library():
     read = [narrative for _, narrative in read_narratives(str(path))]
     assert [msgspec.to_builtins(narrative) for narrative in read] == plain
     assert {one.dataset_id for one in read if isinstance(one, Narrative)} == {"open_images_train"}
+
+
+@pytest.mark.parametrize(
+    ("dataset_id", "source"),
+    [
+        ("shop", "shop"),
+        ("Shop_train", "shop"),
+        ("shop2_val", "shop2"),
+        ("shopping_val", None),
+        ("mscoco_val2017", "coco"),
+    ],
+)
+def test_a_collection_of_ones_own_is_known_by_its_name(dataset_id: str, source: str | None) -> None:
+    assert source_of(dataset_id, ("shop2", "shop")) == source

@@ -1,10 +1,11 @@
 """Photos of benchmark splits are left out, and the ledger says which list named how many."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xdetr_data.sources.exclusions import ExclusionList
-from xdetr_data.stages.exclude_images import exclude_images
+from xdetr_data.stages.exclude_images import VG_COPIES, exclude_images
 
 SOURCES = st.sampled_from(["coco", "vg", "flickr"])
 IDS = st.sampled_from(["1", "2", "3", "4"])
@@ -50,3 +51,34 @@ def test_a_photo_is_left_out_exactly_if_some_list_names_it(
     assert sum(sum(hits.values()) for hits in ledger.hits.values()) >= sum(verdict is not None for verdict in verdicts)
     shuffled, _ = exclude_images(photos[::-1], lists)
     assert shuffled == verdicts[::-1]
+
+
+def test_a_list_that_knows_copies_reaches_them_in_both_directions_and_says_so() -> None:
+    photos = [("coco", "1"), ("vg", "71"), ("vg", "72"), ("coco", "2"), ("vg", "73")]
+    copies = ExclusionList(path="image_data", format=VG_COPIES, copies={"71": "1", "72": "2", "73": "3"})
+    verdicts, ledger = exclude_images(photos, [listing("refs", coco={"1"}), listing("vg", vg={"72"}), copies])
+    assert verdicts == ["refs", "refs", "vg", "vg", None]
+    assert ledger.hits["image_data"] == {"vg": 1, "coco": 1}
+    assert ledger.looked_for == {
+        "refs": {"coco": 1, "vg": 0},
+        "vg": {"coco": 0, "vg": 1},
+        "image_data": {"coco": 3, "vg": 3},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "identity", "is_named"),
+    [
+        ("cam1/0001.jpg", "cam1/0001", True),
+        ("cam1/0001.jpg", "cam2/0001", False),
+        ("0001.jpg", "cam1/0001", True),
+        ("1", "cam1/0001", True),
+        ("photos/cam1/0001.jpg", "cam1/0001", True),
+        ("cam1/0001.jpg", "photos/cam1/0001", True),
+        ("m1/0001.jpg", "cam1/0001", False),
+        ("0001.png", "0001.png", True),
+        ("2", "cam1/0001", False),
+    ],
+)
+def test_photos_that_are_known_by_their_paths_are_named_by_paths(name: str, identity: str, is_named: bool) -> None:
+    assert listing("mine", any={name}).matches("shop", identity) == is_named

@@ -48,7 +48,7 @@ IDS = [
     case("id", "text", "a-102", {}),
     case("id", "of-another-annotation", 103, lost("duplicate-annotation-id")),
     *(case("image_id", kind, value, UNREADABLE) for kind, value in NO_NUMBER.items()),
-    case("image_id", "text-number", "11", UNREADABLE),
+    case("image_id", "text-number", "11", {}),
     case("image_id", "huge", 10**30, UNREADABLE),
     case("image_id", "of-no-paragraph", 9999, lost("annotation-of-unknown-paragraph")),
     case("image_id", "negative", -11, lost("annotation-of-unknown-paragraph")),

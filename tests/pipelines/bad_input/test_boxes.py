@@ -45,11 +45,21 @@ FIELDS = [
     ),
     case("id", "huge", 10**30, {}),
     case("id", "of-another-box", 900, lost("duplicate-annotation-id")),
-    *(case("image_id", kind, value, UNREADABLE) for kind, value in NO_NUMBER.items()),
-    case("image_id", "text-number", "1", UNREADABLE),
-    case("image_id", "huge", 10**30, UNREADABLE),
-    case("image_id", "of-a-photo-outside-the-set", 77, lost("photo-not-in-set")),
-    case("image_id", "negative", -1, lost("photo-not-in-set")),
+    *(case("image_id", kind, value, UNREADABLE) for kind, value in NEVER_RIGHT.items()),
+    *(case("image_id", kind, value, UNREADABLE) for kind, value in {"half": 1.5, "list": [1]}.items()),
+    *(
+        case("image_id", kind, value, lost("box-of-unknown-image"))
+        for kind, value in {
+            "text": "eleven",
+            "empty-text": "",
+            "hexadecimal": "0x0B",
+            "huge": 10**30,
+            "negative": -1,
+        }.items()
+    ),
+    case("image_id", "text-number", "1", {}),
+    case("image_id", "text-number-with-zeros", "0001", {}),
+    case("image_id", "of-an-image-that-the-file-does-not-list", 77, lost("box-of-unknown-image")),
     *(case("bbox", kind, value, UNREADABLE) for kind, value in NEVER_RIGHT.items()),
     case("bbox", "of-three", [1, 2, 3], UNREADABLE),
     case("bbox", "of-texts", ["1", "2", "3", "4"], UNREADABLE),

@@ -107,7 +107,7 @@ STRANGE = [
     for kind, name in {
         "of-300-characters": "x" * 300 + ".jpg",
         "of-a-million-characters": "x" * 10**6,
-        "of-30-long-characters": "\U0001f388" * 30 + ".jpg",
+        "of-70-long-characters": "\U0001f388" * 70 + ".jpg",
     }.items()
 ]
 FOUND = {

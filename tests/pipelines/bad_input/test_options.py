@@ -42,7 +42,6 @@ FLAGS = [
     usage("boxes-unknown", "--boxes=lvis", says="--boxes.*'lvis' is not one of 'coco', 'none'"),
     usage("crowd-unknown", "--crowd=maybe", says="--crowd.*maybe"),
     usage("image-root-without-source", "--image-root=DIR", says="--image-root 'DIR' must be written as NAME=VALUE"),
-    usage("image-root-twice", "--image-root=coco=x", says="--image-root gives 'coco' twice"),
     *(
         usage(f"shard-bytes-{kind}", f"--shard-bytes={value}", says=f"'{value}' is no size")
         for kind, value in {"text": "big", "unit-unknown": "5XB", "negative": "-5MB", "two-numbers": "1 2"}.items()

@@ -304,7 +304,7 @@ OPTIONS: dict[str, tuple[tuple[str, ...], str, int]] = {
     "boxes-without-header": (("--boxes=FOLDER/headless.csv",), "has no column 'ImageID'", 1),
     "images-nowhere": (("--images=FOLDER/none",), "none: there is no such folder", 1),
     "images-of-another-source": (("--images=coco=FOLDER/photos",), "give --images openimages=DIR", 2),
-    "images-twice": (("--images=FOLDER/photos", "--images=FOLDER"), "--images gives 'any' twice", 2),
+    "images-of-a-name-that-is-none": (("--images=my_own=FOLDER/photos",), "--images my_own=….*small letters", 2),
     "class-descriptions-nowhere": (("--class-descriptions=FOLDER/x.csv",), "x.csv", 1),
     "class-descriptions-no-names": (("--class-descriptions=FOLDER/boxes.csv",), "boxes.csv: line 1: 13 fields", 1),
     "spacy-model-unknown": (("--spacy-model=xx_none",), "'xx_none' is not installed", 2),

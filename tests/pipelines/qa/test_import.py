@@ -15,7 +15,7 @@ from pipelines.qa.views import LARGEST, LOW_CONFIDENCE, MANY_BOXES, NAMES, NO_BO
 from tests.pipelines.qa import shown
 from tests.pipelines.qa.shown import BOXES, HEIGHT, WIDTH, key_of, photo, write_shown
 from tests.pipelines.tiny import Ended, files_of, run_cli
-from xdetr_data.photos import Photo, check_photo
+from xdetr_data.photos.photo import Photo, check_photo
 from xdetr_data.record import GroundedImage
 
 PHOTOS = 24

@@ -1,6 +1,7 @@
 """``build captions``: every caption and photo accounted for, the same bytes from any number of processes."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -136,17 +137,16 @@ def test_every_element_that_cannot_be_used_has_a_reason(tmp_path: Path) -> None:
         ("caption", "unreadable-caption"): 1,
         ("caption", "unreadable-photo"): 1,
         ("caption", "no-photo"): 1,
-        ("caption", "photo-rejected"): 1,
         ("photo", "no-caption-left"): 1,
         ("photo", "unreadable-photo"): 1,
         ("photo", "no-caption"): 1,
         ("photo", "missing-photo"): 1,
         ("photo", "no-address"): 1,
         ("photo", "duplicate-address"): 1,
-        ("photo", "duplicate-key"): 1,
     }
     assert [[query.text for query in record.queries] for record in records_of(tmp_path / "out")] == [
         ["first", "second way"],
+        ["same key"],
         ["of a second copy"],
     ]
 
@@ -205,3 +205,69 @@ def test_the_toy_worlds_captions_become_a_source_to_train_on(tmp_path: Path) -> 
     for step in batches.epoch(0):
         assert step.weak is not None
         assert step.weak.targets.is_caption.all()
+
+
+def test_photos_of_two_downloads_that_are_numbered_alike_are_different_photos(tmp_path: Path) -> None:
+    lines = "".join(f"a thing number {number}\t{url(number)}\n" for number in range(4))
+    tars = {
+        "one.tar": {"000.jpg": jpeg(0), "000.json": facts(0), "001.jpg": jpeg(1), "001.json": facts(1)},
+        "two.tar": {"000.jpg": jpeg(2), "000.json": facts(2), "002.jpg": jpeg(3), "002.json": facts(3)},
+    }
+    assert build(web(tmp_path, lines, tars)).code == 0
+    check(tmp_path / "out")
+    records = records_of(tmp_path / "out")
+    assert sorted(record.queries[0].text for record in records) == [f"a thing number {number}" for number in range(4)]
+    assert [record.key[:7] for record in records] == ["cc_000-", "cc_000-", "cc_001", "cc_002"]
+
+
+def test_names_in_tars_may_begin_with_a_dot_and_lie_in_folders_with_dots(tmp_path: Path) -> None:
+    lines = "".join(f"a thing number {number}\t{url(number)}\n" for number in range(3))
+    long = "of many words " * 12
+    members = {"./000.jpg": jpeg(0), "./000.json": facts(0), "v1.2/001.jpg": jpeg(1), "v1.2/001.json": facts(1)}
+    members |= {f"{long}/002.jpg": jpeg(2), f"{long}/002.json": facts(2)}
+    assert build(web(tmp_path, lines, {"one.tar": members})).code == 0
+    check(tmp_path / "out")
+    records = records_of(tmp_path / "out")
+    assert [record.key[:17] for record in records] == ["cc_000", "cc_of%20many%20wo", "cc_v1%2E2%2F001"]
+    assert {record.queries[0].text for record in records} == {f"a thing number {number}" for number in range(3)}
+
+
+def test_a_caption_may_hold_an_address(tmp_path: Path) -> None:
+    lines = f"{url(0)}\tsee http://dogs.example.org\nhttp://a.org is nice\t{url(1)}\n{url(2)}\t{url(3)}\n"
+    tars = {
+        "one.tar": {f"{n}.{ending}": data for n in range(3) for ending, data in (("jpg", jpeg(n)), ("json", facts(n)))}
+    }
+    assert build(web(tmp_path, lines, tars), "--max-error-rate=1").code == 0
+    texts = [record.queries[0].text for record in records_of(tmp_path / "out")]
+    assert texts == ["see http://dogs.example.org", "http://a.org is nice"]
+    assert reject_counts(tmp_path / "out")["caption", "unreadable-caption"] == 1
+
+
+def test_tars_may_be_named_by_braces(world: Path) -> None:
+    assert build(world).code == 0
+    args = (f"--images={world}/tars/{{00000..00002}}.tar", f"--tsv={world}/{{train,train}}.tsv")
+    ended = run_cli("build", "captions", *args, f"--out={world}/braces", "--workers=0")
+    assert ended.code == 0, ended.stderr
+    assert [record.key for record in records_of(world / "braces")] == [
+        record.key for record in records_of(world / "out")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (["00000/000000000.jpg", "00000/000000000.json"], "img2dataset --output_format webdataset"),
+        (["00000.parquet"], "img2dataset --output_format webdataset"),
+        (["below/00000.tar"], "holds no tar, but folders below it do .*below/00000.tar"),
+        ([], "holds no tar"),
+    ],
+)
+def test_a_folder_without_tars_says_what_it_holds_instead(files: list[str], says: str, tmp_path: Path) -> None:
+    web(tmp_path, f"a thing\t{url(0)}\n", {})
+    for name in files:
+        (tmp_path / "tars" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "tars" / name).write_bytes(b"x")
+    ended = build(tmp_path)
+    assert ended.code == 1
+    assert len(ended.errors) == 1
+    assert re.search(says, ended.errors[0]), ended.errors

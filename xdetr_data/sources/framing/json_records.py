@@ -13,6 +13,8 @@ from xdetr_data.sources.framing.json_stream import elements
 
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+MAX_ID_DIGITS = 40
+
 Record = TypeVar("Record")
 
 
@@ -24,9 +26,16 @@ class _ImageId(msgspec.Struct, frozen=True, gc=False):
     image_id: int
 
 
-_ID = msgspec.json.Decoder(_Id)
-_IMAGE_ID = msgspec.json.Decoder(_ImageId)
-_IMAGE_IDS = msgspec.json.Decoder(list[_ImageId])
+class _TextId(msgspec.Struct, frozen=True, gc=False):
+    image_id: int | str
+
+
+# Not strict: many programs write ids as text, "11", and these join like numbers.
+_ID = msgspec.json.Decoder(_Id, strict=False)
+_IMAGE_ID = msgspec.json.Decoder(_ImageId, strict=False)
+_IMAGE_IDS = msgspec.json.Decoder(list[_ImageId], strict=False)
+_TEXT_ID = msgspec.json.Decoder(_TextId)
+_TEXT_IDS = msgspec.json.Decoder(list[_TextId])
 
 
 def parse_record(decoder: msgspec.json.Decoder[Record], data: bytes) -> Record | Unreadable:
@@ -76,3 +85,22 @@ def read_image_ids(chunk: ArrayChunk) -> tuple[pa.Array, dict[int, str]]:
                 ids.append(None)
                 problems[row] = str(error)
         return pa.array(ids, pa.int64()), problems
+
+
+def text_id(value: int | str) -> str:
+    """An id as text; texts of digits are the ids that the numbers are."""
+    text = str(value)
+    return str(int(text)) if text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS else text
+
+
+def read_text_ids(chunk: ArrayChunk) -> list[str | Unreadable]:
+    """The ``image_id`` of every record as text ``[N]``, or what is wrong with it."""
+    try:
+        return [text_id(one.image_id) for one in _TEXT_IDS.decode(b"[" + chunk.data + b"]")]
+    except DECODE_ERRORS:
+        return [_read_text_id(element) for element in elements(chunk.data)]
+
+
+def _read_text_id(element: bytes) -> str | Unreadable:
+    record = parse_record(_TEXT_ID, element)
+    return record if isinstance(record, Unreadable) else text_id(record.image_id)

@@ -25,15 +25,17 @@ _SPACE_TEXT = re.compile(r"[ \t\r\n]*")
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def iter_array_chunks(path: str, names: Sequence[str], *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayChunk]:
+def iter_array_chunks(
+    path: str, names: Sequence[str], *, optional: Sequence[str] = (), chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[ArrayChunk]:
     """Yields the elements of the named top-level arrays in file order, about ``chunk_bytes`` at a time.
 
     Raises InputError, naming file and byte, where the file is not one JSON object, is truncated, holds a named key
-    that is no array, holds one twice, or lacks one.
+    that is no array, holds one twice, or lacks one that is not ``optional``.
     """
     with open_input(path) as stream:
         window = Window(path, stream, chunk_bytes)
-        yield from _walk_object(window, names)
+        yield from _walk_object(window, names, optional)
 
 
 def iter_whole_array_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayChunk]:
@@ -89,7 +91,7 @@ def _begin(window: Window, bracket: bytes, otherwise: str) -> None:
     window.drop(1)
 
 
-def _walk_object(window: Window, names: Sequence[str]) -> Iterator[ArrayChunk]:
+def _walk_object(window: Window, names: Sequence[str], optional: Sequence[str]) -> Iterator[ArrayChunk]:
     _begin(window, b"{", f"expected one JSON object with {', '.join(names)}")
     seen: set[str] = set()
     while window.peek() != b"}":
@@ -112,7 +114,7 @@ def _walk_object(window: Window, names: Sequence[str]) -> Iterator[ArrayChunk]:
         else:
             window.value()
         seen.add(key)
-    missing = [name for name in names if name not in seen]
+    missing = [name for name in names if name not in seen and name not in optional]
     if missing:
         window.fail(f"the file has no {' and no '.join(map(repr, missing))} array; is it of the stated format?")
     window.drop(1)

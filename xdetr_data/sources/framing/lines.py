@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO
 
 import fsspec
+from braceexpand import braceexpand
 from fsspec.core import has_magic
 from fsspec.implementations.local import LocalFileSystem
 
@@ -21,11 +22,11 @@ _BOM = b"\xef\xbb\xbf"
 def expand_inputs(patterns: Sequence[str]) -> list[str]:
     """The files that the patterns name, each once: patterns in their order, the matches of one in alphabetical order.
 
-    A name without ``*``, ``?`` or ``[`` stands as it is, and so does one that exists as it is spelled. Raises
-    InputError where a pattern matches no file.
+    A name without ``*``, ``?``, ``[`` or braces (``{000..041}``, as webdataset has them) stands as it is, and so does
+    one that exists as it is spelled. Raises InputError where a pattern matches no file.
     """
     paths: dict[str, None] = {}
-    for pattern in patterns:
+    for pattern in (one for spelled in patterns for one in spelled_out(spelled)):
         if not has_magic(pattern):
             paths[pattern] = None
             continue
@@ -39,6 +40,20 @@ def expand_inputs(patterns: Sequence[str]) -> list[str]:
         for path in found:
             paths[path if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(path)] = None
     return list(paths)
+
+
+def spelled_out(address: str) -> list[str]:
+    """The addresses that braces stand for; itself where it has none, or something exists that is called so.
+
+    Raises InputError for braces that do not close.
+    """
+    if "{" not in address:
+        return [address]
+    try:
+        fs, name = fsspec.url_to_fs(address)
+        return [address] if fs.exists(name) else [*braceexpand(address)]
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(f"{address}: cannot be spelled out ({error}); check its braces") from error
 
 
 def iter_line_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[ArrayChunk]:

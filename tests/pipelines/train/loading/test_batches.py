@@ -18,11 +18,11 @@ from pipelines.train.loading.batches import SourceConfig, TrainBatches
 from pipelines.train.loading.handover import RawBatch
 from pipelines.train.loading.to_device import pad_photos
 from tests.data.loading.painted import PREFIX, painted_set, query, red_box, sample, write_set
-from xdetr_data.decoding import open_photo
 from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.loading import pixels as data_pixels
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.view import resized_hw
+from xdetr_data.photos.decoding import open_photo
 from xdetr_model.network.tokenizer import word_tokenizer
 from xdetr_model.photos import PhotoTransform
 from xdetr_model.train.batch import SourceName, StepBatch

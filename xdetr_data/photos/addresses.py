@@ -1,0 +1,99 @@
+"""Addresses of files below a folder or in an archive: listed with everything that links lead to, and opened.
+
+Folders may be paths, fsspec addresses, and chains of them (``zip://train2014::train2014.zip``).
+"""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import IO, Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+# What listing an address raises, and what reading a file does, of an archive among them.
+LIST_ERRORS = (OSError, ValueError, ImportError, EOFError, zipfile.BadZipFile)
+OPEN_ERRORS = (OSError, KeyError, EOFError, zlib.error, zipfile.BadZipFile)
+
+_LOCAL = "file://"
+_ARCHIVES = ("zip", "tar", "libarchive")
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A folder that was listed: ``begin`` and ``end`` of its files' addresses stand around a file's path."""
+
+    begin: str
+    end: str = ""
+
+    def address(self, path: str) -> str:
+        """The address of the file at a path below the folder."""
+        return f"{self.begin}{path}{self.end}"
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders that lead to it, outermost first."""
+        return [part for part in self.begin.split("/") if part]
+
+
+def list_tree(root: str) -> tuple[Tree, Iterator[tuple[str, int]]] | None:
+    """The folder at an address and all its files in alphabetical order, each as its path below it and its size.
+
+    Linked folders are followed. None where the address is no folder; raises LIST_ERRORS where it cannot be reached.
+    """
+    fs, path = fsspec.url_to_fs(root)
+    if not fs.isdir(path):
+        return None
+    if isinstance(fs, LocalFileSystem):
+        path = path.rstrip("/")
+        return Tree(f"{_LOCAL}{path}/"), iter(sorted(_walk(path, "", ())))
+    base = path.rstrip("/")
+    found: dict[str, Any] = fs.find(path, detail=True)
+    first, sign, rest = root.partition("::")
+    protocol = first.partition("://")[0]
+    if sign and protocol in _ARCHIVES:
+        tree = Tree(f"{protocol}://{base}/" if base else f"{protocol}://", f"{sign}{rest}")
+    else:
+        tree = Tree((f"{first}{sign}" if sign else "") + fs.unstrip_protocol(base).rstrip("/") + "/")
+    cut = len(base) + 1 if base else 0
+    return tree, ((name[cut:], int(found[name]["size"] or 0)) for name in sorted(found) if _is_file(fs, found, name))
+
+
+def _is_file(fs: Any, found: dict[str, Any], name: str) -> bool:
+    return bool(found[name]["type"] == "file" or fs.isfile(name))
+
+
+def _walk(top: str, below: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, int]]:
+    """Files below a folder; a link to a folder that leads here is not followed again."""
+    here = os.stat(f"{top}/{below}")
+    if (identity := (here.st_dev, here.st_ino)) in above:
+        return
+    with os.scandir(f"{top}/{below}") as entries:
+        for entry in entries:
+            is_link = entry.is_symlink()  # of one that leads nowhere, os.path says so without an error
+            if os.path.isdir(entry.path) if is_link else entry.is_dir():
+                yield from _walk(top, f"{below}{entry.name}/", (*above, identity))
+            elif os.path.isfile(entry.path) if is_link else entry.is_file():  # and no pipe
+                yield f"{below}{entry.name}", entry.stat().st_size
+
+
+def open_address(address: str) -> AbstractContextManager[IO[bytes]]:
+    """Opens a file for reading; an archive's table of contents is read once a process. Raises OPEN_ERRORS."""
+    if address.startswith(_LOCAL):
+        return open(address.removeprefix(_LOCAL), "rb")
+    first, sign, rest = address.partition("::")
+    protocol, _, name = first.partition("://")
+    if sign and protocol in _ARCHIVES:
+        stream: AbstractContextManager[IO[bytes]] = _archive(protocol, rest).open(name, "rb")
+        return stream
+    opened: AbstractContextManager[IO[bytes]] = fsspec.open(address, "rb").open()
+    return opened
+
+
+@lru_cache(maxsize=16)
+def _archive(protocol: str, address: str) -> Any:
+    return fsspec.url_to_fs(f"{protocol}://::{address}")[0]
