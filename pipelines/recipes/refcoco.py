@@ -113,7 +113,7 @@ def recipe(options: RefcocoOptions) -> Recipe:
 
 
 def _lists(options: RefcocoOptions) -> list[ExclusionList] | None:
-    """The photos to leave out, each list once; of a split to evaluate on None, so that no list is missed."""
+    """The photos to leave out, each list once; None where none is needed, since the split is there to evaluate on."""
     lists = read_exclusions(options.exclude)
     known = {one.path for one in lists}
     lists += [read_evaluation(path) for path in options.refs if options.exclude_eval and path not in known]

@@ -90,7 +90,10 @@ class Heads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source(ABC):
-    """An input file of one format. ``role`` is what the manifest calls it, ``schema`` the columns that are spilled."""
+    """An input of one format: a file, or a folder of small ones.
+
+    ``role`` is what the manifest calls it, ``schema`` the columns that are spilled.
+    """
 
     path: str
     role: ClassVar[str]
@@ -111,7 +114,10 @@ class Source(ABC):
         """The file's whole elements, some MB at a time; raises InputError where it is of another format."""
 
     def chunks_again(self, ranges: Sequence[ChunkRange]) -> Iterator[ArrayChunk]:
-        """Chunks that were read before: by byte range, or of a gzip file, which has no middle, all of them."""
+        """Chunks that were read before: by byte range, or of a gzip file, which has no middle, all of them.
+
+        A source whose chunks are no byte ranges of its file gives them in its own way.
+        """
         return read_again(self.path, ranges, self.chunks)
 
     @abstractmethod
