@@ -7,8 +7,8 @@ from typing import Any
 from pipelines import console, options
 from pipelines.engine.run import Prepared
 from xdetr_data.manifest import ExclusionEntry, Manifest
+from xdetr_data.sources.exclusion_list import VG_COPIES
 from xdetr_data.sources.places import NoPhotos, Roots
-from xdetr_data.stages.exclude_images import VG_COPIES
 
 PHOTOS_PER_SECOND = 300  # of one process: docs/benchmarks/validate.md, since both read, hash and decode every photo
 
