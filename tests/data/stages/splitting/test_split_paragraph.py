@@ -160,7 +160,14 @@ def test_a_letter_before_the_first_words_of_another_annotation_ends_its_expressi
 
 
 @pytest.mark.parametrize(
-    "name", ["book by C. S. [Lewis]", "jersey of T. [Brady]", "a letter of b. b. [king]", "a sign by a . a . [milne]"]
+    "name",
+    [
+        "book by C. S. [Lewis]",
+        "jersey of T. [Brady]",
+        "a letter of b. b. [king]",
+        "a sign by a . a . [milne]",
+        "a place in n. [y]. [city] hall",
+    ],
 )
 def test_a_boxed_name_after_an_initial_stays_with_it(name: str) -> None:
     expression = said(f"[the] {name} on the wall")
