@@ -1,10 +1,22 @@
 """Which photo a name means: the collection's own id, or the path; and keys that keep different photos apart."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xdetr_data.photos.ids import MAX_KEY_CHARS, file_group, photo_group, photo_id, photo_key, unsafe_file_name
+from xdetr_data.photos.ids import (
+    COLLECTIONS,
+    MAX_KEY_CHARS,
+    collection_id,
+    file_group,
+    photo_group,
+    photo_id,
+    photo_key,
+    unsafe_file_name,
+)
 from xdetr_data.record import GroundedImage, ImageRef
 
 
@@ -56,6 +68,15 @@ def test_keys_are_padded_for_coco_only() -> None:
     assert photo_key("vg", "2334951") == "vg_2334951"
     assert photo_key("openimages", "0001234567890123") == "openimages_0001234567890123"
     assert photo_key("flickr", "a.b c/é") == "flickr_a%2Eb%20c%2F%C3%A9"
+
+
+def test_the_page_of_photos_has_the_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "photos.md").read_text()
+    for name, known in COLLECTIONS.items():
+        (row,) = re.findall(rf"^\| `{name}` \|(.*)$", page, re.MULTILINE)
+        assert row.rstrip(" |").endswith("is a mask") == known.has_masks, name
+        shown = re.findall(r"`([^`]+)`", row)
+        assert all(collection_id(name, one) for one in shown), name
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)

@@ -1,14 +1,17 @@
 """COCO's instances: boxes without their polygons, and files that only look like instances."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from xdetr_data.errors import InputError
-from xdetr_data.sources.coco import CocoBox, parse_box, read_chunks
+from xdetr_data.sources.coco import CocoBox, CocoInstances, parse_box, read_chunks
+from xdetr_data.sources.coco_images import photos_of_images
 from xdetr_data.sources.framing.files import Unreadable
+from xdetr_data.sources.protocol import Problem
 
 BOX = {
     "id": 5,
@@ -75,3 +78,64 @@ def test_a_damaged_first_record_is_that_records_problem_not_the_files(first: Any
     path = tmp_path / "instances.json"
     path.write_bytes(data({"annotations": [first, BOX]}))
     assert [chunk.count for chunk in read_chunks(str(path))] == [2]
+
+
+def photos(tmp_path: Path, *images: dict[str, Any]) -> Mapping[str, str | Problem]:
+    path = tmp_path / f"{len(list(tmp_path.iterdir()))}.json"
+    path.write_bytes(data({"images": images, "annotations": [BOX]}))
+    return photos_of_images(str(path))
+
+
+def test_an_image_id_means_the_photo_that_its_file_name_says(tmp_path: Path) -> None:
+    found = photos(
+        tmp_path,
+        {"id": 1, "file_name": "COCO_train2014_000000000025.jpg"},
+        {"id": "0002", "file_name": "000000000001.jpg"},
+        {"id": "a-7", "file_name": "cam1/ball.jpg"},
+        {"id": 3, "coco_url": "http://images.cocodataset.org/train2017/000000391895.jpg"},
+        {"id": 4},
+        {"id": 5, "file_name": "../x.jpg"},
+        {"file_name": "without an id"},
+    )
+    assert isinstance(problem := found["5"], Problem)
+    assert problem.reason == "unsafe-file-name"
+    assert {key: value for key, value in found.items() if isinstance(value, str)} == {
+        "1": "coco/25",
+        "2": "coco/1",
+        "a-7": "coco/cam1/ball",
+        "3": "coco/391895",
+        "4": "coco/4",
+    }
+
+
+def test_an_id_of_two_photos_means_none(tmp_path: Path) -> None:
+    names = ["000000000001.jpg", "000000000002.jpg"]
+    found = photos(tmp_path, *({"id": 7, "file_name": name} for name in names))["7"]
+    assert isinstance(found, Problem)
+    assert found.reason == "ambiguous-image-id"
+    url = "http://x.org/train2017/000000000002.jpg"
+    assert isinstance(photos(tmp_path, {"id": 7, "file_name": names[0], "coco_url": url})["7"], Problem)
+    same = photos(tmp_path, {"id": 7, "file_name": names[1], "coco_url": url}, {"id": 7, "file_name": "x/" + names[1]})
+    assert same == {"7": "coco/2"}
+
+
+def test_images_may_stand_behind_the_annotations_or_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "behind.json").write_bytes(data({"annotations": [BOX], "images": [{"id": 9, "file_name": "8.jpg"}]}))
+    assert photos_of_images(str(tmp_path / "behind.json")) == {"9": "coco/8"}
+    (tmp_path / "none.json").write_bytes(data({"annotations": [BOX]}))
+    assert photos_of_images(str(tmp_path / "none.json")) == {}
+    (chunk,) = read_chunks(str(tmp_path / "none.json"))
+    heads = CocoInstances(path=str(tmp_path / "none.json")).heads(chunk)
+    assert heads.photo is not None
+    assert heads.photo.to_pylist() == ["coco/9"]
+
+
+def test_a_box_of_an_image_that_the_file_does_not_list_is_a_problem(tmp_path: Path) -> None:
+    path = tmp_path / "i.json"
+    boxes = [BOX | {"image_id": one} for one in (1, "1", "01", 2, "two", 1.5)]
+    path.write_bytes(data({"images": [{"id": 1, "file_name": "000000000025.jpg"}], "annotations": boxes}))
+    (chunk,) = read_chunks(str(path))
+    heads = CocoInstances(path=str(path)).heads(chunk)
+    assert heads.photo is not None
+    assert heads.photo.to_pylist() == ["coco/25"] * 3 + [None] * 3
+    assert [heads.problems[row].reason for row in (3, 4, 5)] == ["box-of-unknown-image"] * 2 + ["unreadable-box"]

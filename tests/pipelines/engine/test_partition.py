@@ -283,3 +283,32 @@ def test_a_large_random_file_is_split_as_one_loop_would(tmp_path):
     assert pa.array([line for _, _, _, _, line, *_ in sorted(boxes, key=lambda one: one[4])]).to_pylist() == [
         line for line, owner in enumerate(owners, 1) if owner < 150
     ]
+
+
+def test_narratives_of_ones_own_photos_of_one_base_name_are_of_different_photos(tmp_path):
+    world = World(tmp_path)
+    for folder in ("a", "b"):
+        (tmp_path / "photos" / folder).mkdir()
+        (tmp_path / "photos" / folder / "1.jpg").write_bytes(folder.encode())
+    world.add(
+        "n.jsonl", *(narrative(f"{folder}/1", "open_images_own") for folder in ("a", "b")), narrative("1", "coco")
+    )
+    roots = {source: str(tmp_path / "photos") for source in ("openimages", "coco")}
+    plan = world.plan(image_roots=roots)
+    assert plan.photos["key"].to_pylist() == ["openimages_a%2F1", "openimages_b%2F1"]
+    assert [address.rsplit("/", 2)[-2] for address in plan.photos["address"].to_pylist()] == ["a", "b"]
+    (reject,) = plan.rejects
+    assert (reject.reason, reject.key) == ("ambiguous-photo", "coco_000000000001")
+    assert "a/1.jpg or b/1.jpg" in reject.detail
+    tally, narratives, _, _ = spilled(plan, Folder(str(tmp_path / "out")))
+    assert tally.rejects("narrative") == {"plan": {"ambiguous-photo": 1}}
+    assert len(narratives) == 2
+
+
+def test_folders_of_narratives_count_where_numbers_are_the_same(tmp_path):
+    world = World(tmp_path)
+    for folder in ("a", "b"):
+        (tmp_path / "photos" / folder).mkdir()
+        (tmp_path / "photos" / folder / "1.jpg").write_bytes(folder.encode())
+    world.add("n.jsonl", narrative("a/1", "mscoco_own"), narrative("b/1", "mscoco_own"))
+    assert world.plan().rejects[0].reason == "ambiguous-photo"
