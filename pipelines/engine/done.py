@@ -8,7 +8,7 @@ import msgspec
 from pipelines import console
 from pipelines.execution import Executor
 from pipelines.folder import WORK, has_files
-from xdetr_data.accounting import Tally
+from xdetr_data.accounting import Tally, total
 from xdetr_data.shards.writer import ShardStats, read_stats
 from xdetr_data.storage import FileEntry, Folder
 
@@ -118,9 +118,6 @@ def _shard_done(out: Folder, prefix: str, shard: int, digest: str) -> ShardStats
 
 def add_up(plan: Tally, done: Sequence[PartitionDone | ShardStats]) -> dict[str, Any]:
     """The account of the whole run; raises XdetrDataError where it does not balance."""
-    tally = Tally()
-    tally.add(plan)
-    for one in done:
-        tally.add(Tally.from_builtins(one.accounting))
+    tally = total([plan, *(Tally.from_builtins(one.accounting) for one in done)])
     tally.check()
     return tally.to_builtins()

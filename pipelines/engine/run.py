@@ -1,6 +1,7 @@
 """A run of any recipe, as a table of contents: inputs, plan, partition, (model,) shards, manifest."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,14 +72,9 @@ def run_recipe(
             context = ShardContext(
                 out=out, prefix=recipe.prefix, config_hash=prepared.digest, samples=samples, tables=recipe.tables
             )
-            shards = run_shards(
-                out,
-                recipe.prefix,
-                prepared.plan.shards,
-                prepared.digest,
-                lambda missing: run(build_shard, context, missing),
-                title="building shards" if recipe.model is None else "choosing labels",
-            )
+            title = "building shards" if recipe.model is None else "choosing labels"
+            build = functools.partial(run, build_shard, context)
+            shards = run_shards(out, recipe.prefix, prepared.plan.shards, prepared.digest, build, title=title)
             manifest = _manifest(prepared, out, partitions, trail, shards)
             write_manifest(out, manifest)
             close_output(out)
@@ -147,14 +143,11 @@ def _trail(
     begun_on = machines_of(done_shards(out, model.prefix, shards, digest))
     mixture = Mixture(begun_on)
     context = model.context(out, elements, digest, [] if other_machine else begun_on)
-    trail = run_shards(
-        out,
-        model.prefix,
-        shards,
-        digest,
-        lambda missing: map(mixture.watched, run.pool(model.make(), context, missing, gpus=gpus)),
-        title=model.title,
-    )
+
+    def ground(missing: Sequence[int]) -> Iterator[ShardStats]:
+        return map(mixture.watched, run.pool(model.make(), context, missing, gpus=gpus))
+
+    trail = run_shards(out, model.prefix, shards, digest, ground, title=model.title)
     model.say(trail)
     return trail, model.samples(out)
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xdetr_data.sources.exclusion_list import VG_COPIES
 from xdetr_data.sources.exclusions import ExclusionList
-from xdetr_data.stages.exclude_images import VG_COPIES, exclude_images
+from xdetr_data.stages.exclude_images import exclude_images
 
 SOURCES = st.sampled_from(["coco", "vg", "flickr"])
 IDS = st.sampled_from(["1", "2", "3", "4"])

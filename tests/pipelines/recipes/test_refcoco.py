@@ -117,7 +117,7 @@ def test_an_expression_is_a_query_whose_whole_text_names_its_box_and_other_boxes
     ]  # fmt: skip
     manifest = manifest_of(tmp_path / "out")
     assert manifest.accounting["units"] == {
-        "box": {"in": 6, "out": 3, "rejected": {"partition": {"photo-not-in-set": 3}}},
+        "box": {"in": 6, "out": 3, "rejected": {"partition": {"box-of-unknown-image": 3}}},
         "expression": {"in": 3, "out": 3, "rejected": {}},
         "photo": {"in": 1, "out": 1, "rejected": {}},
         "reference": {"in": 2, "out": 2, "rejected": {}},
