@@ -106,7 +106,7 @@ class RatesPart(Strict):
 
 
 class OptimiserPart(Strict):
-    """Adam (the paper's) or AdamW, and the average of the weights that is evaluated and kept.
+    """AdamW (the paper's, as MDETR builds it) or Adam, and the average of the weights that is evaluated and kept.
 
     ``scale_rates``: rates are for 16 photos of ``full`` a step and grow in proportion (paper); false: as they are.
     ``accumulate``: micro-steps that make a step. ``clip_norm``: of all gradients together; null does not clip.

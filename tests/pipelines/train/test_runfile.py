@@ -146,5 +146,5 @@ def test_the_recipes_of_the_paper_have_its_epochs_and_rates(name: str) -> None:
     assert (rates.backbone, rates.text_encoder, rates.deformable_projections, rates.rest) == (
         *(backbone, text, projections, rest),
     )
-    assert (run.optimiser.kind, run.optimiser.weight_decay, run.optimiser.ema_decay) == ("adam", 1e-4, 0.9998)
+    assert (run.optimiser.kind, run.optimiser.weight_decay, run.optimiser.ema_decay) == ("adamw", 1e-4, 0.9998)
     assert run.optimiser.scale_rates
