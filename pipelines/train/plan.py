@@ -1,17 +1,21 @@
 """``--dry-run``: what a run would do, worked out from the manifests and the model's shapes; nothing is written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import torch
 
 from pipelines.train.build import shape
+from pipelines.train.folder import Dataset
 from pipelines.train.job import Job
 from pipelines.train.loading.handover import slot_bytes, slot_count
 from pipelines.train.processes import Group
 from pipelines.train.recipe import Length, data_config, group_plans, length_of, make_batches, photos_per_step
 from pipelines.train.runfile import RunFile
 from pipelines.train.say import say
+from xdetr_data.loading.config import Unit
+from xdetr_data.loading.order import steps_of_a_pass
 from xdetr_model.device import pick_device
 from xdetr_model.network.model import XDetrModel
 from xdetr_model.network.tokenizer import word_tokenizer
@@ -37,11 +41,13 @@ def print_plan(job: Job, *, processes: int) -> None:
     run = job.run
     model = shape(run.model)
     group = Group(rank=0, size=processes, device=pick_device("cpu"))
-    batches = make_batches(run, job.training, word_tokenizer(), int(model.config.max_text_tokens), group)
+    tokens = int(model.config.max_text_tokens)
+    batches = make_batches(run, job.training, job.shares, word_tokenizer(), tokens, group)
     length = length_of(run, batches.steps_per_epoch)
     say(f"{run.title}: {length.total_steps:,} steps, {length.epochs:.2f} epochs of {length.steps_per_epoch:,} steps")
     for line in [
         *_source_lines(job, length, processes),
+        _epoch_line(job, length, processes),
         *_group_lines(parameter_groups(model), group_plans(run, processes)),
         *_schedule_lines(length, group_plans(run, processes)),
         *_memory_lines(run, memory_estimate(run, model)),
@@ -52,12 +58,34 @@ def print_plan(job: Job, *, processes: int) -> None:
 
 
 def _source_lines(job: Job, length: Length, processes: int) -> list[str]:
-    lines = [f"  {'source':8}{'photos':>12}{'a step':>10}{'in all':>14}{'passes':>9}"]
-    for name, dataset in job.training.items():
+    """What a run sees of each source; a pass is over what ``data.unit`` says."""
+    lines = [f"  {'source':8}{'photos':>12}{'paragraphs':>12}{'a step':>10}{'in all':>14}{'passes':>9}"]
+    for name, datasets in job.training.items():
         step = photos_per_step(job.run, cast(SourceName, name), processes)
-        seen = step * length.total_steps
-        lines.append(f"  {name:8}{dataset.photos:>12,}{step:>10,}{seen:>14,}{seen / dataset.photos:>9.2f}")
+        seen, visits = step * length.total_steps, visits_of(datasets)
+        passes = seen / visits[job.run.data.unit]
+        lines.append(
+            f"  {name:8}{visits['photo']:>12,}{visits['paragraph']:>12,}{step:>10,}{seen:>14,}{passes:>9.2f}"
+        )
     return lines
+
+
+def _epoch_line(job: Job, length: Length, processes: int) -> str:
+    """An epoch in both units: papers count paragraphs where a photo has many."""
+    name, datasets = next(iter(job.training.items()))
+    unit = job.run.data.unit
+    other: Unit = "photo" if unit == "paragraph" else "paragraph"
+    batch = int(getattr(job.run.batch, name))
+    steps = steps_of_a_pass(visits_of(datasets)[other], processes, batch) // job.run.optimiser.accumulate
+    return (
+        f"  an epoch goes over every {unit} of {name} once: {length.steps_per_epoch:,} steps "
+        f"(over every {other}, data.unit={other}: {steps:,})"
+    )
+
+
+def visits_of(datasets: Sequence[Dataset]) -> dict[Unit, int]:
+    """How many photos and how many paragraphs datasets hold together."""
+    return {"photo": sum(one.photos for one in datasets), "paragraph": sum(one.paragraphs for one in datasets)}
 
 
 def _group_lines(groups: tuple[ParameterGroup, ...], plans: dict[str, GroupPlan]) -> list[str]:

@@ -82,12 +82,17 @@ def says_side(text: str) -> bool:
     return _SIDES.search(text) is not None
 
 
+def queries_of_paragraph(queries: Sequence[Query], paragraph: int) -> list[Query]:
+    """All queries of one of a photo's groups, numbered in the order of its queries; raises IndexError past the last.
+
+    A photo without queries is one paragraph without queries.
+    """
+    groups = list(dict.fromkeys(query.group for query in queries)) or [""]
+    return [query for query in queries if query.group == groups[paragraph]]
+
+
 def choose_queries(queries: Sequence[Query], config: DataConfig, rng: np.random.Generator) -> list[Query]:
-    """The queries of one visit to a photo, in their order: a sample of them, or all of one paragraph."""
-    if config.unit == "paragraph":
-        groups = list(dict.fromkeys(query.group for query in queries))
-        group = groups[int(rng.integers(len(groups)))] if groups else ""
-        return [query for query in queries if query.group == group]
+    """The queries of one visit to a whole photo, in their order: a sample of them."""
     if len(queries) <= config.queries_per_photo:
         return list(queries)
     chosen = rng.choice(len(queries), config.queries_per_photo, replace=False)
@@ -95,9 +100,10 @@ def choose_queries(queries: Sequence[Query], config: DataConfig, rng: np.random.
 
 
 def load_sample(
-    key: str, labels: bytes, photo: bytes | None, number: int, config: DataConfig
+    key: str, labels: bytes, photo: bytes | None, number: int, config: DataConfig, paragraph: int | None = None
 ) -> LoadedPhoto | UnreadableSample:
-    """Decodes and augments one sample of the pass ``number``; never raises for bad bytes."""
+    """Decodes and augments one sample of the pass ``number``: the photo, or one of its paragraphs, each of which has
+    draws of its own. Never raises for bad bytes."""
     try:
         record = from_json(labels)
         if record.key != key:
@@ -106,14 +112,21 @@ def load_sample(
             return UnreadableSample(key=key, detail="has no photo")
     except RecordError as error:
         return UnreadableSample(key=key, detail=str(error))
-    return _augment(record, photo, np.random.default_rng([config.seed, number, crc32(key.encode())]), config)
+    entropy = [config.seed, number, crc32(key.encode())]
+    if paragraph is None:
+        rng = np.random.default_rng(entropy)
+        return _augment(record, choose_queries(record.queries, config, rng), photo, rng, config)
+    try:
+        queries = queries_of_paragraph(record.queries, paragraph)
+    except IndexError:
+        return UnreadableSample(key=key, detail=f"its labels have no paragraph {paragraph}, which its Parquet row has")
+    return _augment(record, queries, photo, np.random.default_rng([*entropy, paragraph]), config)
 
 
 def _augment(
-    record: GroundedImage, data: bytes, rng: np.random.Generator, config: DataConfig
+    record: GroundedImage, queries: Sequence[Query], data: bytes, rng: np.random.Generator, config: DataConfig
 ) -> LoadedPhoto | UnreadableSample:
     size_hw = record.image.size_hw
-    queries = choose_queries(record.queries, config, rng)
     named = {region for query in queries for phrase in query.phrases for region in phrase.regions}
     usable = [index for index, region in enumerate(record.regions) if not region.is_crowd]
     may_flip = not any(says_side(query.text) for query in queries)

@@ -71,21 +71,33 @@ def test_at_most_so_many_queries_are_chosen_in_their_order_and_in_time_all_of_th
     assert len(seen) == 12
 
 
-def test_a_paragraph_is_all_queries_of_one_group() -> None:
-    queries = [query(f"a red box {group}{n}", group) for n in range(3) for group in "xyz"]
-    config = replace(PLAIN, unit="paragraph", queries_per_photo=1)
-    groups = set()
-    for number in range(20):
-        texts = [one.text for one in load(record("a", queries=queries), config, number).queries]
-        assert len(texts) == 3
-        (group,) = {text[-2] for text in texts}
-        groups.add(group)
-    assert groups == {"x", "y", "z"}
+def load_paragraph(labels: GroundedImage, paragraph: int, config: DataConfig = PLAIN) -> LoadedPhoto | UnreadableSample:
+    data = paint(labels.image.size_hw, labels.regions[0].box_xyxy)
+    return load_sample(labels.key, to_json(labels), data, 0, config, paragraph)
+
+
+def test_a_paragraph_is_all_queries_of_one_group_in_the_order_of_the_labels() -> None:
+    labels = record("a", queries=[query(f"a red box {group}{n}", group) for n in range(3) for group in "zxy"])
+    for paragraph, group in enumerate("zxy"):
+        loaded = load_paragraph(labels, paragraph, replace(PLAIN, unit="paragraph", queries_per_photo=1))
+        assert isinstance(loaded, LoadedPhoto)
+        assert [one.text for one in loaded.queries] == [f"a red box {group}{n}" for n in range(3)]
+    missing = load_paragraph(labels, 3)
+    assert isinstance(missing, UnreadableSample)
+    assert "no paragraph 3" in missing.detail
+
+
+def test_paragraphs_of_one_photo_are_augmented_apart() -> None:
+    labels = record("a", queries=[query(f"a red box {group}", group) for group in "vwxyz"])
+    shown = [load_paragraph(labels, paragraph, replace(ALL, unit="paragraph")) for paragraph in range(5)]
+    assert len({one.recolour for one in shown if isinstance(one, LoadedPhoto)}) == 5
 
 
 def test_a_photo_without_queries_is_a_photo_of_boxes() -> None:
-    for unit in ("photo", "paragraph"):
-        assert choose_queries([], replace(PLAIN, unit=unit), np.random.default_rng(0)) == []
+    assert choose_queries([], PLAIN, np.random.default_rng(0)) == []
+    alone = load_paragraph(record("a", queries=[]), 0)
+    assert isinstance(alone, LoadedPhoto)
+    assert alone.boxes_xyxy_norm.shape == (1, 4)
     assert load(record("a", queries=[])).boxes_xyxy_norm.shape == (1, 4)
 
 
