@@ -138,6 +138,12 @@ class XDetrConfig(PreTrainedConfig):  # type: ignore[misc]
         for name in _WEIGHTS:
             if getattr(self, name) < 0:
                 raise ModelConfigError(f"{name}={getattr(self, name)} must not be negative: use 0 to switch it off")
+        positions = text_positions(self.text_config)
+        if positions is not None and self.max_text_tokens > positions:
+            raise ModelConfigError(
+                f"max_text_tokens={self.max_text_tokens} is more than the {positions} tokens that the text encoder has "
+                "positions for: lower it (in a run file: model.config.max_text_tokens), or give another text encoder"
+            )
         backbone = self.detector_config.backbone_config  # type: ignore[union-attr]
         if backbone.model_type != "resnet":
             raise ModelConfigError(
@@ -188,6 +194,21 @@ _WEIGHTS = (
     "i2c_weight",
     "c2i_weight",
 )
+
+
+# their first positions stand for padding
+_OFFSET_POSITIONS = frozenset(
+    {"roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "mpnet", "longformer", "xmod"}
+)
+
+
+def text_positions(config: Any) -> int | None:
+    """How many tokens a text encoder of this configuration can number; None where it says nothing of it."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None:
+        return None
+    offset = int(config.pad_token_id or 0) + 1 if config.model_type in _OFFSET_POSITIONS else 0
+    return int(positions) - offset
 
 
 def _treatment(value: str) -> Treatment:
