@@ -72,12 +72,13 @@ def _block(rng: np.random.Generator, ids: pa.Array, labels: np.ndarray, clicks: 
 
 def partition(path: Path, photos: int, workers: int) -> dict[str, object]:
     """Scans and partitions the file for the first ``photos`` photos of a shuffled list; returns what became of it."""
-    from pipelines.execution import executor
     from pipelines.job import run_partitions
     from pipelines.partitioning import cut_tasks
     from pipelines.pseudo_label.partition import PartitionContext, run_partition
     from pipelines.pseudo_label.plan import BoxInput
     from pipelines.pseudo_label.scan import scan_boxes
+
+    from pipelines.execution import executor
     from xdetr_data.accounting import Tally, total
     from xdetr_data.storage import Folder
 

@@ -9,9 +9,9 @@ import hashlib
 import json
 from collections import defaultdict
 
+from pipelines.mixed_star.photo import PACKING_IOU
 from webdataset.writer import TarWriter
 
-from pipelines.mixed_star.photo import PACKING_IOU
 from xdetr_data.boxed import LooseBox
 from xdetr_data.boxes import xywh_to_xyxy
 from xdetr_data.photos import photo_id, photo_key

@@ -64,9 +64,7 @@ def _source_lines(job: Job, length: Length, processes: int) -> list[str]:
         step = photos_per_step(job.run, cast(SourceName, name), processes)
         seen, visits = step * length.total_steps, visits_of(datasets)
         passes = seen / visits[job.run.data.unit]
-        lines.append(
-            f"  {name:8}{visits['photo']:>12,}{visits['paragraph']:>12,}{step:>10,}{seen:>14,}{passes:>9.2f}"
-        )
+        lines.append(f"  {name:8}{visits['photo']:>12,}{visits['paragraph']:>12,}{step:>10,}{seen:>14,}{passes:>9.2f}")
     return lines
 
 

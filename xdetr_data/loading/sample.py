@@ -6,12 +6,13 @@ from dataclasses import dataclass, fields
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xdetr_data.boxes import Boxes
 from xdetr_data.errors import RecordError
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.pixels import Pixels, Recolour, draw_recolour, open_photo, render
-from xdetr_data.loading.view import MIN_KEPT, View, draw_view, see
+from xdetr_data.loading.view import View, draw_view, see
 from xdetr_data.record import GroundedImage, Query
 from xdetr_data.schema import from_json
 from xdetr_data.spans import Span
@@ -45,7 +46,8 @@ class LoadCounts:
     photos_cropped: int = 0
     photos_flipped: int = 0
     photos_not_flipped_for_text: int = 0
-    crowd_regions_left_out: int = 0
+    crowd_regions: int = 0
+    regions_cropped: int = 0
     regions_cropped_away: int = 0
     phrases_without_region: int = 0
 
@@ -56,7 +58,8 @@ class LoadCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPhoto:
-    """``boxes_xyxy_norm [R, 4]`` are in units of what the pixels show.
+    """``boxes_xyxy_norm [R, 4]`` are in units of what the pixels show, and so are ``crowds_xyxy_norm [C, 4]``: boxes
+    around objects that nobody told apart.
 
     ``pixels [H, W, 4]`` as ``render`` gives them; whoever turns them into floats applies ``recolour`` in the same go.
     """
@@ -65,6 +68,7 @@ class LoadedPhoto:
     pixels: Pixels
     recolour: Recolour | None
     boxes_xyxy_norm: Boxes
+    crowds_xyxy_norm: Boxes
     queries: tuple[LoadedQuery, ...]
     counts: LoadCounts
 
@@ -137,7 +141,7 @@ def _augment(
     if isinstance(pixels, str):
         return UnreadableSample(key=record.key, detail=pixels)
     seen = see([record.regions[index].box_xyxy for index in usable], view)
-    is_kept = seen.kept >= MIN_KEPT
+    is_kept = _has_area(seen.boxes_xyxy_norm)
     place = {old: new for new, old in enumerate(old for old, kept in zip(usable, is_kept, strict=True) if kept)}
     loaded = tuple(_remap(query, place) for query in queries)
     phrases = sum(len(query.phrases) for query in queries)
@@ -146,14 +150,30 @@ def _augment(
         photos_cropped=int(view.crop_xyxy != (0, 0, size_hw[1], size_hw[0])),
         photos_flipped=int(view.is_flipped),
         photos_not_flipped_for_text=int(config.flip > 0 and not may_flip),
-        crowd_regions_left_out=len(record.regions) - len(usable),
+        crowd_regions=len(record.regions) - len(usable),
+        regions_cropped=int((seen.kept[is_kept] < 1 - 1e-9).sum()),
         regions_cropped_away=len(usable) - len(place),
         phrases_without_region=phrases - sum(len(query.phrases) for query in loaded),
     )
-    boxes = seen.boxes_xyxy_norm[is_kept]
+    crowds = see([region.box_xyxy for region in record.regions if region.is_crowd], view).boxes_xyxy_norm
     return LoadedPhoto(
-        key=record.key, pixels=pixels, recolour=recolour, boxes_xyxy_norm=boxes, queries=loaded, counts=counts
+        key=record.key,
+        pixels=pixels,
+        recolour=recolour,
+        boxes_xyxy_norm=seen.boxes_xyxy_norm[is_kept],
+        crowds_xyxy_norm=crowds[_has_area(crowds)],
+        queries=loaded,
+        counts=counts,
     )
+
+
+def _has_area(boxes_xyxy_norm: Boxes) -> NDArray[np.bool_]:
+    """``[R]`` True for what the view shows a part of; as in DETR, that part is the object's box, however small.
+
+    A phrase names no such sliver: a crop shows at least ``MIN_KEPT`` of every region that is named.
+    """
+    has_area: NDArray[np.bool_] = (boxes_xyxy_norm[:, 2:] > boxes_xyxy_norm[:, :2]).all(axis=1)
+    return has_area
 
 
 def _pixels(data: bytes, size_hw: tuple[int, int], view: View) -> Pixels | str:

@@ -10,7 +10,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from tarfile import TarInfo
 
 import numpy as np
@@ -180,7 +180,7 @@ def _locations(name: str, headers: Iterable[TarInfo]) -> list[Location]:
     return locations
 
 
-@lru_cache(maxsize=None)
+@cache
 def _group_ends(url: str, stem: str, sha256: str) -> NDArray[np.int64]:
     """0, and behind it the running sum of a shard's paragraphs; counted once in a process."""
     return np.concatenate([[0], np.cumsum(groups_per_sample(Folder(url), stem))])

@@ -11,13 +11,13 @@ from xdetr_data.manifest import ShardEntry
 from xdetr_data.photos import BadPhoto, check_photo
 from xdetr_data.record import KEY, GroundedImage
 from xdetr_data.schema import to_json
+from xdetr_data.shards.groups import groups_per_sample
 from xdetr_data.shards.index import Extent, index_name
 from xdetr_data.shards.plan import shard_of_key
 from xdetr_data.shards.reader import PHOTO_SUFFIXES, group_members
 from xdetr_data.shards.tar_stream import HashingReader, Member, TarDamage, iter_members, member_key
 from xdetr_data.shards.writer import shard_name
 from xdetr_data.storage import Folder
-from xdetr_data.shards.groups import groups_per_sample
 from xdetr_data.validation.files import Identity, check_files, check_stats
 from xdetr_data.validation.index import check_index
 from xdetr_data.validation.labels import check_labels

@@ -65,9 +65,7 @@ class StepLoader(Dataset[RawStep]):
                 begin = end
         return RawStep(slot=slot, batches=batches, counts=counts, unreadable=unreadable)
 
-    def _load(
-        self, name: SourceName, place: Place, visit: Visit
-    ) -> tuple[LoadedPhoto | None, UnreadableSample | None]:
+    def _load(self, name: SourceName, place: Place, visit: Visit) -> tuple[LoadedPhoto | None, UnreadableSample | None]:
         """The sample, or the one that stands in for it and the problem; no photo where that many fail in a row."""
         loaded = self._try(name, place, visit)
         if isinstance(loaded, LoadedPhoto):
@@ -111,7 +109,10 @@ def photo_target(photo: LoadedPhoto, *, is_caption: bool) -> PhotoTarget:
         )
         for query in photo.queries
     )
-    return PhotoTarget(boxes_xyxy_norm=None if is_caption else photo.boxes_xyxy_norm.tolist(), queries=queries)
+    if is_caption:
+        return PhotoTarget(boxes_xyxy_norm=None, queries=queries)
+    boxes, crowds = photo.boxes_xyxy_norm.tolist(), photo.crowds_xyxy_norm.tolist()
+    return PhotoTarget(boxes_xyxy_norm=boxes, queries=queries, ignored_xyxy_norm=crowds)
 
 
 def start_worker(_: int) -> None:

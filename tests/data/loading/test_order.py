@@ -23,9 +23,7 @@ def order(
 
 
 def stream(rows: list[int], *, batch: int = 4, rank: int = 0, ranks: int = 1, source: str = "full") -> Stream:
-    return Stream(
-        source=source, sizes=(tuple(rows),), batch_size=batch, seed=1, rank=rank, world_size=ranks, buffer=10
-    )
+    return Stream(source=source, sizes=(tuple(rows),), batch_size=batch, seed=1, rank=rank, world_size=ranks, buffer=10)
 
 
 @given(rows=uneven_shards, ranks=st.integers(1, 8), number=st.integers(0, 3), buffer=st.integers(1, 60))

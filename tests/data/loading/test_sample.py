@@ -5,11 +5,14 @@ import pytest
 from msgspec.structs import replace
 
 from tests.data.loading.painted import paint, query, record, red_box
+from xdetr_data.loading import sample
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.sample import LoadedPhoto, UnreadableSample, choose_queries, load_sample, says_side
+from xdetr_data.loading.view import View
 from xdetr_data.record import GroundedImage
 from xdetr_data.schema import to_json
 
+VIEW = View(crop_xyxy=(16.0, 0.0, 64.0, 48.0), out_hw=(48, 48), is_flipped=False)
 PLAIN = DataConfig(shortest_px=(48,), longest_px=64, crop=0.0, flip=0.0, jitter=0.0)
 ALL = replace(PLAIN, crop=1.0, flip=1.0, jitter=0.1)
 
@@ -112,8 +115,17 @@ def test_a_textless_region_stays_and_a_crowd_is_left_out_with_what_names_only_it
     assert loaded.boxes_xyxy_norm * [64, 48, 64, 48] == pytest.approx(np.array([boxes[0], boxes[2]]))
     assert [[phrase.regions for phrase in one.phrases] for one in loaded.queries] == [[(0,)], [], [(1,)]]
     assert [one.text for one in loaded.queries] == [one.text for one in queries]
-    assert loaded.counts.crowd_regions_left_out == 1
+    assert loaded.counts.crowd_regions == 1
+    assert loaded.crowds_xyxy_norm * [64, 48, 64, 48] == pytest.approx(np.array([boxes[1]]))
     assert loaded.counts.phrases_without_region == 1
+
+
+def test_of_a_textless_box_at_a_crops_edge_the_part_that_shows_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample, "draw_view", lambda *_, **__: VIEW)
+    boxes = [(16.0, 12.0, 40.0, 30.0), (0.0, 0.0, 20.0, 48.0), (0.0, 0.0, 16.0, 48.0)]  # 4 of 20 columns; none
+    loaded = load(record("a", boxes_xyxy=boxes))
+    assert loaded.boxes_xyxy_norm * 48 == pytest.approx(np.array([(0, 12, 24, 30), (0, 0, 4, 48)]))
+    assert (loaded.counts.regions_cropped, loaded.counts.regions_cropped_away) == (1, 1)
 
 
 def test_a_crop_takes_regions_away_that_no_chosen_query_names_and_no_others() -> None:

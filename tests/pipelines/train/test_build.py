@@ -48,10 +48,19 @@ def resnet(directory: Path) -> ResNetModel:
 
 def run_from(folder: Path, **model: Any) -> RunFile:
     """pretrain.yaml with a narrow network, from directories; nothing of the text encoder's shape is said."""
-    detector = {k: v for k, v in detector_values(with_box_refine=True).items() if k not in ("backbone_config", "num_labels")}
+    detector = {
+        k: v for k, v in detector_values(with_box_refine=True).items() if k not in ("backbone_config", "num_labels")
+    }
     config = {"detector_config": {**detector, "backbone_config": NARROW}, **model}
-    start = {"from": "published", "backbone": str(folder / "resnet"), "detector": None, "text_encoder": str(folder / "text")}
-    return parse_run_file(PRETRAIN, "a.yaml", [f"model.start={json.dumps(start)}", f"model.config={json.dumps(config)}"])
+    start = {
+        "from": "published",
+        "backbone": str(folder / "resnet"),
+        "detector": None,
+        "text_encoder": str(folder / "text"),
+    }
+    return parse_run_file(
+        PRETRAIN, "a.yaml", [f"model.start={json.dumps(start)}", f"model.config={json.dumps(config)}"]
+    )
 
 
 def test_roberta_and_resnet_101_leave_nothing_random(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
