@@ -1,14 +1,12 @@
 """``--dry-run``: what a run would do, worked out from the manifests and the model's shapes; nothing is written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
-
-import torch
 
 from pipelines.train.build import shape
 from pipelines.train.folder import Dataset
 from pipelines.train.job import Job
+from pipelines.train.memory import Memory, memory_estimate
 from pipelines.train.loading.handover import slot_bytes, slot_count
 from pipelines.train.processes import Group
 from pipelines.train.recipe import Length, data_config, group_plans, length_of, make_batches, photos_per_step
@@ -24,16 +22,6 @@ from xdetr_model.train.parameters import ParameterGroup, parameter_groups
 from xdetr_model.train.step import GroupPlan
 
 GIB = 2**30
-TRIAL_PX = 512  # activations are measured on a photo of this side and scale with the pixels
-BYTES_OF_WEIGHT, BYTES_OF_TRAINED = 4 + 4, 4 + 8  # weight and average; gradient and Adam's two moments
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """Bytes on each process's device: weights with average, gradients and optimiser; and activations of a step."""
-
-    weights: int
-    activations: int
 
 
 def print_plan(job: Job, *, processes: int) -> None:
@@ -105,42 +93,11 @@ def _schedule_lines(length: Length, plans: dict[str, GroupPlan]) -> list[str]:
 
 
 def _memory_lines(run: RunFile, memory: Memory) -> list[str]:
-    total = memory.weights + memory.activations
+    least, most = (memory.weights + one for one in (memory.activations, memory.activations_mixed))
     shared = slot_count(run.data.workers) * slot_bytes(data_config(run), run.batch.photos)
     return [
-        f"  memory of a process: about {total / GIB:.1f} GiB (weights, gradients, optimiser and average "
-        f"{memory.weights / GIB:.2f}, activations about {memory.activations / GIB:.1f} at the largest size)",
+        f"  memory of a process: about {least / GIB:.1f} GiB at the largest size, {most / GIB:.1f} where upright and "
+        f"wide photos meet (weights, gradients, optimiser and average {memory.weights / GIB:.2f}, activations about "
+        f"{memory.activations / GIB:.1f} or {memory.activations_mixed / GIB:.1f}, {run.compute.precision})",
         f"  shared memory of a process's loader (/dev/shm): {shared / GIB:.2f} GiB",
     ]
-
-
-def memory_estimate(run: RunFile, model: XDetrModel) -> Memory:
-    """Weights exactly; activations from the bytes that one small photo's forward pass keeps, scaled to a step's pixels.
-
-    Texts and allocator overhead are not in it; activation checkpointing and compilation are not taken into account.
-    """
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    weights = sum(p.numel() for p in model.parameters()) * BYTES_OF_WEIGHT + trained * BYTES_OF_TRAINED
-    width = 2 if run.compute.precision == "bfloat16" else 4
-    pixels = max(run.data.shortest_px) * min(run.data.longest_px, max(run.data.shortest_px) * 4 // 3)
-    side = min(TRIAL_PX, max(run.data.shortest_px))
-    kept = _kept_bytes(model, side) * width // 4
-    return Memory(weights=weights, activations=kept * run.batch.photos * pixels // (side * side))
-
-
-def _kept_bytes(model: XDetrModel, side: int) -> int:
-    """Bytes that autograd keeps for the backward pass of one blank photo, weights left out."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    seen: dict[int, int] = {}
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            seen[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    none = torch.zeros(0, 0, dtype=torch.long)
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        output = model.train()(torch.zeros(1, 3, side, side), None, none, none)
-    del output
-    return sum(seen.values())

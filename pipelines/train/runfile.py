@@ -81,8 +81,8 @@ class DataPart(Strict):
     """What a photo goes through on its way into a batch.
 
     ``shortest_px``: one is drawn for each photo; ``unit``: what an epoch visits once, every photo with up to
-    ``queries_per_photo`` of its queries, or every paragraph. ``crop``, ``flip``: probabilities; ``jitter``: largest relative change of brightness, contrast and
-    saturation. ``buffer``: visits among which the order is shuffled. ``workers``: loader processes.
+    ``queries_per_photo`` of its queries, or every paragraph. ``crop``, ``flip``: probabilities; ``jitter``: largest
+    relative change of brightness, contrast and saturation. ``buffer``: visits among which the order is shuffled. ``workers``: loader processes.
     """
 
     shortest_px: tuple[int, ...]

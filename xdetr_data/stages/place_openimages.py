@@ -40,8 +40,9 @@ class FlagPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What becomes of a box whose flag is 1; an unknown flag (-1) drops nothing.
 
     A group box (*IsGroupOf*) bounds many objects: it is kept as a crowd, so that what a model finds in it is no mistake
-    in training. A box seen from *inside* its object bounds the photo: it is no object's outline. Occluded and truncated objects are the larger part of all real ones, and a *depiction*
-    (a painted cat) is a thing that text names: these stay.
+    in training. A box seen from *inside* its object bounds the photo: it is no object's outline. Occluded and truncated
+    objects are the larger part of all real ones, and a *depiction* (a painted cat) is a thing that text names: these
+    stay.
     """
 
     group_of: Annotated[Verdict, Meta(description="OpenImages group-of boxes.")] = "keep"
