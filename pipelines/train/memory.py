@@ -14,7 +14,7 @@ import torch
 from pipelines.train.runfile import Precision, RunFile
 from xdetr_model.network.model import XDetrModel
 
-TRIAL_PX = (128, 256)  # sides of the trials' photos: multiples of the coarsest map's stride
+TRIAL_PX = (192, 320)  # sides of the trials' photos: multiples of the coarsest map's stride, no map dense (network)
 TEXT_TOKENS = 32  # of a query, on the average of MDETR's paragraphs at most 256 in all
 BYTES_OF_WEIGHT, BYTES_OF_TRAINED = 4 + 4, 4 + 8  # weight and average; gradient and Adam's two moments
 
@@ -59,26 +59,27 @@ def activation_bytes(
 
     ``batches``: photos of each pass, all as large as ``size_hw`` with their padding.
     """
-    low, high = TRIAL_PX
-    one, larger, two = (
-        _kept(model, photos, side, precision, is_padded) for photos, side in ((1, low), (1, high), (2, low))
-    )
-    of_pixel = (larger - one) / (high**2 - low**2)
-    of_photo = two - one - of_pixel * low**2
-    of_pass = one - of_photo - of_pixel * low**2
+    low, high = ((side, side) for side in TRIAL_PX)
+    is_small = math.prod(size_hw) <= math.prod(high)
+    trial_hw = size_hw if is_small else low
+    one, two = (_kept(model, photos, trial_hw, precision, is_padded) for photos in (1, 2))
+    of_photo, of_pass = float(two - one), 2 * one - two
+    if not is_small:
+        larger = _kept(model, 1, high, precision, is_padded)
+        of_pixel = (larger - one) / (math.prod(high) - math.prod(low))
+        of_photo += of_pixel * (math.prod(size_hw) - math.prod(low))
     few, many = (_kept_of_texts(model, count, precision) for count in (1, 2))
     of_text = many - few
-    pixels = math.prod(size_hw)
     photos = sum(batches)
-    visible = photos * (of_photo + of_pixel * pixels) + len(batches) * of_pass
+    visible = photos * of_photo + len(batches) * of_pass
     return round(visible + photos * texts_per_photo * of_text + len(batches) * (few - of_text))
 
 
-def _kept(model: XDetrModel, photos: int, side: int, precision: Precision, is_padded: bool) -> int:
-    mask = torch.ones(photos, side, side, dtype=torch.bool)
-    mask[:, :, side * 3 // 4 :] = False
+def _kept(model: XDetrModel, photos: int, size_hw: tuple[int, int], precision: Precision, is_padded: bool) -> int:
+    mask = torch.ones(photos, *size_hw, dtype=torch.bool)
+    mask[:, :, size_hw[1] * 3 // 4 :] = False
     none = torch.zeros(0, 0, dtype=torch.long)
-    pixels = torch.zeros(photos, 3, side, side)
+    pixels = torch.zeros(photos, 3, *size_hw)
     return kept_bytes(model, precision, pixels, mask if is_padded else None, none, none)
 
 

@@ -1,11 +1,21 @@
 """What a dry run says of a step's activations, beside what autograd keeps of one."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
 from pipelines.train.memory import TEXT_TOKENS, activation_bytes, kept_bytes
 from xdetr_model.network.model import XDetrModel
 from xdetr_model.network.presets import preset
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
