@@ -6,8 +6,8 @@ from typing import cast
 from pipelines.train.build import shape
 from pipelines.train.folder import Dataset
 from pipelines.train.job import Job
-from pipelines.train.memory import Memory, memory_estimate
 from pipelines.train.loading.handover import slot_bytes, slot_count
+from pipelines.train.memory import Memory, memory_estimate
 from pipelines.train.processes import Group
 from pipelines.train.recipe import Length, data_config, group_plans, length_of, make_batches, photos_per_step
 from pipelines.train.runfile import RunFile
@@ -15,7 +15,6 @@ from pipelines.train.say import say
 from xdetr_data.loading.config import Unit
 from xdetr_data.loading.order import steps_of_a_pass
 from xdetr_model.device import pick_device
-from xdetr_model.network.model import XDetrModel
 from xdetr_model.network.tokenizer import word_tokenizer
 from xdetr_model.train.batch import SourceName
 from xdetr_model.train.parameters import ParameterGroup, parameter_groups

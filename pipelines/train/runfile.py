@@ -82,7 +82,8 @@ class DataPart(Strict):
 
     ``shortest_px``: one is drawn for each photo; ``unit``: what an epoch visits once, every photo with up to
     ``queries_per_photo`` of its queries, or every paragraph. ``crop``, ``flip``: probabilities; ``jitter``: largest
-    relative change of brightness, contrast and saturation. ``buffer``: visits among which the order is shuffled. ``workers``: loader processes.
+    relative change of brightness, contrast and saturation. ``buffer``: visits among which the order is shuffled.
+    ``workers``: loader processes.
     """
 
     shortest_px: tuple[int, ...]

@@ -172,7 +172,8 @@ def _has_area(boxes_xyxy_norm: Boxes) -> NDArray[np.bool_]:
 
     A phrase names no such sliver: a crop shows at least ``MIN_KEPT`` of every region that is named.
     """
-    has_area: NDArray[np.bool_] = (boxes_xyxy_norm[:, 2:] > boxes_xyxy_norm[:, :2]).all(axis=1)
+    sides = boxes_xyxy_norm[:, 2:] - boxes_xyxy_norm[:, :2]
+    has_area: NDArray[np.bool_] = sides.min(axis=1) > 0
     return has_area
 
 

@@ -170,7 +170,7 @@ class ShardSet:
 
 def _locations(name: str, headers: Iterable[TarInfo]) -> list[Location]:
     """One location for each key, in the order of the tar."""
-    locations = []
+    locations: list[Location] = []
     for place in walk(headers):
         if "json" not in place.members:
             raise TarDamage(f"key {place.key!r} has no {place.key}.json")

@@ -2,6 +2,7 @@
 
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -145,3 +146,16 @@ def test_with_equal_boxes_only_the_order_of_queries_does_not_matter(queries: lis
 def test_regions_come_in_the_order_of_their_first_mention(min_iou: float) -> None:
     regions, _ = merge_regions([query(("a", (BOX,))), query(("b", (BALL, BOX)))], min_iou=min_iou)
     assert boxes_of(regions) == [BOX, BALL]
+
+
+def test_of_the_boxes_of_one_object_the_first_in_the_order_is_kept_and_all_are_named() -> None:
+    loose, tight = query(("v", (BALL,))), query(("c", (BALL_AGAIN,)))
+    queries = [msgspec.structs.replace(loose, source="vg"), msgspec.structs.replace(tight, source="coco")]
+    for order, box, source, detail in (
+        ((), BALL, "vg", "also c0"),
+        (("coco", "vg"), BALL_AGAIN, "coco", "also v0"),
+        (("vg",), BALL, "vg", "also c0"),
+    ):
+        (region,), merged = merge_regions(queries, min_iou=0.75, order=order)
+        assert (region.box_xyxy, region.provenance.source, region.provenance.detail) == (box, source, detail)
+        assert [phrase.provenance.source for one in merged for phrase in one.phrases] == ["vg", "coco"]
