@@ -3,8 +3,8 @@
     python -m benchmarks.model_precision
 
 Small networks of the families (``tests/model/grounders``), with random weights, and the bundled toy checkpoint, on one
-photo of 1000 × 600 pixels of noise: the distance of each box to the nearest one in float32, the share of box centres on a
-grid of 1/256 of the photo (where coordinates in bfloat16 stand), and the largest difference of the sorted scores.
+photo of 1000 × 600 pixels of noise: the distance of each box to the nearest one in float32, the share of box centres on
+a grid of 1/256 of the photo (where coordinates in bfloat16 stand), and the largest difference of the sorted scores.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Other people's detectors below float32: layers in half precision, every coordinate in float32.
 
-With weights of bfloat16 a box's centre stands on a grid of 1/256 of the photo, so that a box of 8 pixels hardly overlaps
-itself. Here weights stay float32 and run under autocast, which leaves sums of coordinates as wide as their widest part;
+With weights of bfloat16 a box's centre stands on a grid of 1/256 of the photo, so that a box of 8 pixels hardly
+overlaps itself. Here weights stay float32 and run under autocast, which leaves sums of coordinates as wide as their widest part;
 the heads that predict boxes, where a coordinate or its change is computed, run in float32 altogether.
 """
 
@@ -27,7 +27,7 @@ def keep_boxes_full(model: nn.Module) -> nn.Module:
     for name, part in model.named_modules():
         if name.rpartition(".")[2] in BOX_PARTS:
             for one in part if isinstance(part, nn.ModuleList) else (part,):
-                one.forward = _Full(one.forward)  # type: ignore[method-assign,assignment]
+                one.forward = _Full(one.forward)
     return model
 
 
