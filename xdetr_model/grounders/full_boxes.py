@@ -1,8 +1,8 @@
 """Other people's detectors below float32: layers in half precision, every coordinate in float32.
 
 With weights of bfloat16 a box's centre stands on a grid of 1/256 of the photo, so that a box of 8 pixels hardly
-overlaps itself. Here weights stay float32 and run under autocast, which leaves sums of coordinates as wide as their widest part;
-the heads that predict boxes, where a coordinate or its change is computed, run in float32 altogether.
+overlaps itself. Here weights stay float32 and run under autocast, which leaves sums of coordinates as wide as their
+widest part; the heads that predict boxes, where a coordinate or its change is computed, run in float32 altogether.
 """
 
 from contextlib import AbstractContextManager

@@ -209,9 +209,10 @@ _OFFSET_POSITIONS = frozenset(
 
 
 def text_positions(config: Any) -> int | None:
-    """How many tokens a text encoder of this configuration can number; None where it says nothing of it."""
+    """How many tokens a text encoder of this configuration has a table of positions for; None where it has no table
+    (rotary positions end nowhere)."""
     positions = getattr(config, "max_position_embeddings", None)
-    if positions is None:
+    if positions is None or any("rope" in key for key in config.to_dict()):
         return None
     offset = int(config.pad_token_id or 0) + 1 if config.model_type in _OFFSET_POSITIONS else 0
     return int(positions) - offset

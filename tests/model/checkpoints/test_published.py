@@ -34,6 +34,7 @@ from xdetr_model.checkpoints.published import (
 from xdetr_model.errors import CheckpointError, ModelConfigError
 from xdetr_model.network.configuration import XDetrConfig
 from xdetr_model.network.model import XDetrModel
+from xdetr_model.network.presets import preset
 
 RESNET18 = {"model_type": "resnet", "out_features": ["stage2", "stage3", "stage4"], **TIMM_RESNETS["resnet18"]}
 
@@ -269,6 +270,12 @@ def test_more_tokens_than_positions_are_refused(family: str, positions: int, tok
         return
     with pytest.raises(ModelConfigError, match=f"max_text_tokens=48 is more than the {tokens} tokens"):
         XDetrConfig(**values)
+
+
+def test_rotary_positions_have_no_end() -> None:
+    toy = preset("xdetr-toy").config
+    values = toy.to_dict() | {"max_text_tokens": 1 + int(toy.text_config.max_position_embeddings)}
+    assert XDetrConfig.from_dict(values).max_text_tokens == 129
 
 
 def test_colours_are_normalised_as_the_published_weights_saw_them(tmp_path: Path) -> None:
