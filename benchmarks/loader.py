@@ -170,7 +170,7 @@ def print_comparison(url: str, tokenizer: PreTrainedTokenizerBase, pairs: int) -
 def batches_of(url: str, tokenizer: PreTrainedTokenizerBase, workers: int) -> TrainBatches:
     """Three sources, 4/2/4 photos a step."""
     data = msgspec.structs.replace(RECIPES["crop, flip and jitter"], workers=workers)
-    sources = {name: SourceConfig(path=url, batch_size=size) for name, size in SOURCES.items()}
+    sources = {name: SourceConfig(paths=(url,), batch_size=size) for name, size in SOURCES.items()}
     return TrainBatches(sources, data, tokenizer, 256)
 
 

@@ -204,14 +204,15 @@ FIELDS = {
     FileEntry: ("name", "bytes", "sha256"),
     ShardStats: (
         *("shard", "rows", "files", "accounting", "config_hash"),
-        *("seconds", "photos_per_second", "waiting_share", "machine"),
+        *("seconds", "photos_per_second", "waiting_share", "machine", "groups"),
     ),
     manifest.InputEntry: ("role", "path", "bytes", "sha256", "licence"),
     manifest.ExclusionEntry: ("path", "format", "ids", "hits", "looked_for"),
-    manifest.ShardEntry: ("shard", "rows", "files"),
+    manifest.ShardEntry: ("shard", "rows", "files", "groups"),
     manifest.Manifest: (
         *("schema", "recipe", "tool_version", "prefix", "split", "seed", "config", "config_hash", "inputs"),
         *("exclusions", "accounting", "rows", "shards", "rejects", "trail_prefix", "trail", "machines", "warnings"),
+        "manifest_version",
     ),
 }
 
@@ -252,7 +253,7 @@ PUBLIC = {
         *("KEY", "ImageJson", "SampleJson", "to_arrow", "from_arrow", "rejects_to_arrow", "sample_json_schema"),
     },
     manifest: {
-        *("MANIFEST", "ExclusionEntry", "InputEntry", "Manifest", "ShardEntry"),
+        *("MANIFEST", "MANIFEST_VERSION", "ExclusionEntry", "InputEntry", "Manifest", "ShardEntry"),
         *("read_manifest", "write_manifest", "tool_version"),
     },
 }

@@ -12,6 +12,7 @@ from xdetr_data.errors import InputError
 from xdetr_data.storage import FileEntry, Folder
 
 MANIFEST = "manifest.json"
+MANIFEST_VERSION = 2  # 2: shards say how many groups they have
 
 
 class InputEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,11 +39,13 @@ class ExclusionEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShardEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A shard: its number of samples and its files."""
+    """A shard: its number of samples and its files. ``groups``: the paragraphs of all its samples, as
+    ``shards.groups`` counts them; None in a trail, and in datasets of manifest version 1."""
 
     shard: int
     rows: int
     files: list[FileEntry]
+    groups: int | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +54,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     ``trail`` are the shards of the audit trail that labels were chosen from, where a model gave candidates;
     ``trail_prefix`` is what their names begin with; ``machines`` are the kinds of machine (processor, device, versions
     of libraries) that the model worked on, which decide the last bits of its scores. ``warnings`` are of inputs that
-    contributed nothing.
+    contributed nothing. ``schema`` is the version of the samples' layout, ``manifest_version`` that of this file, which
+    :func:`write_manifest` sets.
     """
 
     schema: int
@@ -72,6 +76,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     trail: list[ShardEntry] = []
     machines: list[dict[str, str]] = []
     warnings: list[str] = []
+    manifest_version: int = 1
 
 
 def tool_version() -> str:
@@ -80,17 +85,24 @@ def tool_version() -> str:
 
 
 def write_manifest(folder: Folder, manifest: Manifest) -> None:
-    """Writes the manifest: the dataset is complete."""
+    """Writes the manifest in this tool's version: the dataset is complete."""
+    manifest = msgspec.structs.replace(manifest, manifest_version=MANIFEST_VERSION)
     folder.write(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1))
 
 
 def read_manifest(folder: Folder) -> Manifest:
-    """The manifest of a finished dataset; raises InputError where there is none, or it is of another schema."""
+    """The manifest of a finished dataset; raises InputError where there is none, or one that is not understood."""
     if not folder.exists(MANIFEST):
         raise InputError(
             f"{folder.url}: has no {MANIFEST}: no dataset, or its run is not finished (repeat it with --resume)"
         )
     try:
-        return msgspec.json.decode(folder.read(MANIFEST), type=Manifest)
+        manifest = msgspec.json.decode(folder.read(MANIFEST), type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{folder.path(MANIFEST)}: is no manifest of this tool ({error})") from error
+    if not 1 <= manifest.manifest_version <= MANIFEST_VERSION:
+        raise InputError(
+            f"{folder.path(MANIFEST)}: is of version {manifest.manifest_version}, this tool reads up to "
+            f"{MANIFEST_VERSION}; read it with the version that wrote it ({manifest.tool_version})"
+        )
+    return manifest

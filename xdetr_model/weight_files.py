@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from xdetr_model.errors import CheckpointError, one_line
 
 SAFE_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
+CONVERT = "python -m xdetr_model.checkpoints.convert"
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
@@ -61,11 +62,17 @@ def check_safe_weights(directory: Path) -> None:
     if not weights:
         pickles = sorted(p.name for p in directory.iterdir() if p.suffix in PICKLES)
         if pickles:
+            is_published = pickles[0].startswith("pytorch_model")
+            remedy = f"convert it, without running any, with: {CONVERT} {directory}"
+            if not is_published:
+                remedy = "save the model again with save_pretrained to get model.safetensors"
             raise CheckpointError(
-                f"{directory}: {pickles[0]} is a pickle, which can run code and is not loaded; save the model again "
-                "with save_pretrained to get model.safetensors"
+                f"{directory}: {pickles[0]} is a pickle, which can run code and is not loaded; {remedy}"
             )
-        raise CheckpointError(f"{directory}: holds no model.safetensors; copy or download the checkpoint again")
+        raise CheckpointError(
+            f"{directory}: holds no model.safetensors; copy or download the checkpoint again (where the hub has "
+            f"pytorch_model.bin alone: hf download NAME --local-dir DIR, then {CONVERT} DIR)"
+        )
     for file in weights:
         check_safetensors(file)
 

@@ -188,4 +188,4 @@ def _manifest(
 
 def shard_entries(shards: Sequence[ShardStats]) -> list[ShardEntry]:
     """Done-markers as the manifest's entries."""
-    return [ShardEntry(shard=one.shard, rows=one.rows, files=one.files) for one in shards]
+    return [ShardEntry(shard=one.shard, rows=one.rows, files=one.files, groups=one.groups) for one in shards]

@@ -22,9 +22,9 @@ def label_photo(photo: GroundedPhoto, rule: LabelOptions) -> Outcome:
     """
     outcome = Outcome(key=photo.key)
     queries = [_label_query(query, rule, outcome) for query in photo.queries]
-    regions, merged = merge_regions(queries, min_iou=rule.merge_iou)
+    regions, merged = merge_regions(queries, min_iou=rule.merge_iou, order=rule.box_order)
     record = GroundedImage(key=photo.key, image=photo.image, regions=regions, queries=merged)
-    outcome.record, duplicates = merge_boxes(record, photo.boxes, dedupe_iou=rule.dedupe_iou)
+    outcome.record, duplicates = merge_boxes(record, photo.boxes, dedupe_iou=rule.dedupe_iou, order=rule.box_order)
     outcome.rejects += duplicates
     outcome.use("photo")
     outcome.use("box", len(photo.boxes) - len(duplicates))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from pipelines.recipe_options import check_iou, flag
+from xdetr_data.box_order import check_order
 from xdetr_data.errors import ConfigError
 from xdetr_data.stages.grounding.ground_phrases import SelectionRule
 
@@ -15,11 +16,21 @@ class LabelOptions(SelectionRule, frozen=True, kw_only=True, forbid_unknown_fiel
 
     merge_iou: Annotated[float, flag("From which IoU on labels of two sentences are one object.")] = 0.75
     dedupe_iou: Annotated[float, flag("A textless box with this IoU with a label is the same object.")] = 0.7
+    box_order: Annotated[
+        tuple[str, ...],
+        flag(
+            "Whose box an object keeps, first one wins: pattern of a file's name, 'grounder' (the model), '*' (the "
+            "rest); as '*' and 'grounder': people's before the model's. Repeatable.",
+            metavar="SOURCE",
+            default="the label's",
+        ),
+    ] = ()
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a number out of its range."""
         for name in ("merge_iou", "dedupe_iou"):
             check_iou(f"--{name.replace('_', '-')}", getattr(self, name))
+        check_order(self.box_order, "--box-order")
         super().__post_init__()
 
 

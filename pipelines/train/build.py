@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.models.deformable_detr.image_processing_pil_deformable_detr import DeformableDetrImageProcessorPil
 
@@ -12,7 +14,7 @@ from pipelines.train.say import say
 from pipelines.train.typed import nearest
 from xdetr_data.errors import ConfigError
 from xdetr_model.checkpoints.directory import load_checkpoint
-from xdetr_model.checkpoints.published import WeightReport, load_backbone, load_detector, load_text_encoder
+from xdetr_model.checkpoints.published import Published, load_published, normalisation_of, text_values
 from xdetr_model.errors import CheckpointError, XdetrModelError, one_line
 from xdetr_model.network.configuration import XDetrConfig
 from xdetr_model.network.loading import load_config
@@ -37,16 +39,45 @@ def build(run: RunFile, *, start: bool = True) -> Built:
     Raises ConfigError and the model's own errors.
     """
     size = {"shortest_edge": max(run.data.shortest_px), "longest_edge": run.data.longest_px}
-    processor = DeformableDetrImageProcessorPil(size=size)
     model, tokenizer = _parts(run.model, start)
+    processor = DeformableDetrImageProcessorPil(size=size, **_normalisation(run.model.start))
     return Built(model=model, tokenizer=tokenizer, image_processor=processor)
 
 
 def shape(part: ModelPart) -> XDetrModel:
-    """The model with random weights, for a plan: published weights and tokenizers are not fetched."""
+    """The model with random weights, for a plan: nothing is fetched. A text encoder that is a name on the hub has the
+    preset's shape here, as the plan says."""
     if isinstance(part.start, FromCheckpoint):
         return _parts(part, start=False)[0]
-    return _new_model(changed_config(_preset(part).config, part.config))
+    config = _preset(part).config
+    if isinstance(part.start, FromPublished) and is_here(part.start.text_encoder):
+        config = with_text_encoder(config, part.start.text_encoder)
+    return _new_model(changed_config(config, part.config))
+
+
+def is_here(name: str) -> bool:
+    """Whether a name of published weights is a directory, and nothing on the hub."""
+    return Path(name).expanduser().is_dir()
+
+
+def with_text_encoder(config: XDetrConfig, name: str) -> XDetrConfig:
+    """The configuration with the depth, width and positions of a published text encoder. Raises CheckpointError."""
+    values = config.to_dict() | {"text_config": text_values(name)}
+    limit = values.pop("max_text_tokens")  # what a run file says of it is known only later
+    changed: XDetrConfig = XDetrConfig.from_dict(values | {"max_text_tokens": 1})
+    changed.max_text_tokens = limit
+    return changed
+
+
+def _normalisation(start: FromScratch | FromPublished | FromCheckpoint) -> dict[str, Any]:
+    """What photos' colours are normalised with: as the weights that see them first were trained, where they say."""
+    if isinstance(start, FromCheckpoint):
+        found = normalisation_of(start.path)
+    elif isinstance(start, FromPublished) and (name := start.backbone or start.detector) is not None:
+        found = normalisation_of(name)
+    else:
+        found = None
+    return {} if found is None else {"image_mean": list(found[0]), "image_std": list(found[1])}
 
 
 def _preset(part: ModelPart) -> Preset:
@@ -61,13 +92,15 @@ def _parts(part: ModelPart, start: bool) -> tuple[XDetrModel, PreTrainedTokenize
             raise ConfigError(f"model.preset is {part.preset!r}: a checkpoint brings its own shape, say null")
         return _from_checkpoint(part.start, part.config, start)
     chosen = _preset(part)
-    model = _new_model(changed_config(chosen.config, part.config))
     if isinstance(part.start, FromPublished):
         tokenizer = _load_tokenizer(part.start.text_encoder)
+        model = _new_model(changed_config(with_text_encoder(chosen.config, part.start.text_encoder), part.config))
         if start:
-            _load_published(model, part.start)
+            for report in load_published(model, Published(**msgspec.structs.asdict(part.start))):
+                say(report.line())
         return model, tokenizer
     assert isinstance(part.start, FromScratch)
+    model = _new_model(changed_config(chosen.config, part.config))
     if chosen.tokenizer is None:
         raise ConfigError(
             f"model.start is 'scratch', but preset {part.preset} has no tokenizer of its own: "
@@ -125,18 +158,3 @@ def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
         raise
     except Exception as error:  # whatever the file's parser raises
         raise CheckpointError(f"{directory}: its tokenizer cannot be read ({one_line(error)})") from error
-
-
-def _load_published(model: XDetrModel, start: FromPublished) -> None:
-    if start.backbone is not None:
-        _tell(start.backbone, load_backbone(model, start.backbone))
-    if start.detector is not None:
-        _tell(start.detector, load_detector(model, start.detector))
-    _tell(start.text_encoder, load_text_encoder(model, start.text_encoder))
-
-
-def _tell(name: str, report: WeightReport) -> None:
-    if not report.loaded:
-        raise CheckpointError(f"{name}: no weight fits the model; set model.preset and model.config to its shape")
-    left = f", {len(report.unused)} found no place (first: {report.unused[0]})" if report.unused else ""
-    say(f"{name}: {len(report.loaded)} weights taken{left}")

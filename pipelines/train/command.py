@@ -36,10 +36,16 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("--run", metavar="FILE", help="run file, as those in manifests/runs: complete and strictly parsed")
-    add("--full", metavar="DIR", help="dataset with boxes and phrases that people drew (build-mixed-star)")
-    add("--pseudo", metavar="DIR", help="dataset with pseudo-labels (pseudo-label)")
-    add("--weak", metavar="DIR", help="dataset of photos with captions, no boxes (build captions)")
-    add("--val", metavar="DIR", help="dataset to evaluate on during training")
+    datasets: dict[str, Any] = {"metavar": "DIR", "action": "append", "default": []}
+    add("--full", **datasets, help="dataset with boxes and phrases that people drew (build-mixed-star); repeatable")
+    add("--pseudo", **datasets, help="dataset with pseudo-labels (pseudo-label); repeatable")
+    add("--weak", **datasets, help="dataset of photos with captions, no boxes (build captions); repeatable")
+    add("--val", **datasets, help="dataset to evaluate on during training; repeatable, each has its own figures")
+    add(
+        *("--mix",),
+        **{"metavar": "SOURCE=SHARES", "action": "append", "default": []},
+        help="shares of a source's datasets, as full=3,1 (default: every visit once a pass); repeatable",
+    )
     add("--out", metavar="RUN", help="new folder for the run: checkpoints, metrics.jsonl, events, model/")
     add("--resume", metavar="RUN", help="go on from the newest checkpoint of a run; its own run file and datasets hold")
     add("--set", metavar="KEY=VALUE", action="append", default=[], help="change a value of the run file; repeatable")
@@ -66,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def _check_usage(made: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     if arguments.resume:
-        fixed = ("run", "full", "pseudo", "weak", "val", "out", "set", "seed")
+        fixed = ("run", "full", "pseudo", "weak", "val", "mix", "out", "set", "seed")
         if given := [name for name in fixed if getattr(arguments, name) not in (None, [])]:
             made.error(f"--resume goes on with what the run began with; leave out --{given[0]}")
     else:
@@ -121,7 +127,8 @@ def _start(arguments: argparse.Namespace) -> int:
     else:
         changes = [*arguments.set, *([] if arguments.seed is None else [f"seed={arguments.seed}"])]
         sources = {name: getattr(arguments, name) for name in ("full", "pseudo", "weak", "val")}
-        job = new_job(arguments.run, changes, {k: v for k, v in sources.items() if v}, arguments.out, **where)
+        given = {name: paths for name, paths in sources.items() if paths}
+        job = new_job(arguments.run, changes, given, arguments.out, mix=arguments.mix, **where)
     if arguments.dry_run:
         from pipelines.train.plan import print_plan
 

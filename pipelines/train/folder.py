@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from pipelines.train.runfile import RunFile, dump_run_file, read_run_file
+from pipelines.train.say import say
 from xdetr_data.errors import InputError, OutputError
 from xdetr_data.loading.shard_set import open_shards
 from xdetr_data.manifest import MANIFEST
@@ -30,29 +31,42 @@ RUN_FILE, STARTED, METRICS, EVENTS, CHECKPOINTS, MODEL, BEST = (
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
-    """A dataset folder in the state that a run began with: ``identity`` is the sha256 of its manifest."""
+    """A dataset folder in the state that a run began with: ``identity`` is the sha256 of its manifest. ``photos`` and
+    ``paragraphs`` are what it holds."""
 
     path: str
     identity: str
     photos: int
+    paragraphs: int
+
+
+Sources = dict[str, tuple[Dataset, ...]]  # full, pseudo, weak and val, as far as given
+Shares = dict[str, tuple[float, ...]]  # of the datasets of a source, where --mix states them
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run was begun with, apart from its run file. ``sources``: full, pseudo, weak and val, as far as given."""
+    """What a run was begun with, apart from its run file."""
 
-    sources: dict[str, Dataset]
+    sources: Sources
+    shares: Shares
     processes: int
 
 
 def open_dataset(role: str, path: str) -> Dataset:
-    """A finished dataset of this schema with photos; raises InputError for anything else."""
+    """A finished dataset of this schema with photos; raises InputError for anything else.
+
+    Where its manifest is of the first version, its paragraphs are counted, and one line says so.
+    """
     folder = Folder(path)
     if not folder.exists():
         raise InputError(f"--{role} {path}: no such folder; give a dataset that xdetr-data has built")
-    manifest = open_shards(path, role).manifest
+    shards = open_shards(path, role)
+    paragraphs = sum(shards.groups_per_shard)
+    if not shards.states_groups and os.environ.get("RANK", "0") == "0":
+        say(f"--{role} {path}: its manifest does not say how many paragraphs it has; its Parquet has {paragraphs:,}")
     identity = hashlib.sha256(folder.read(MANIFEST)).hexdigest()
     url = str(Path(path).resolve()) if folder.is_local else path
-    return Dataset(path=url, identity=identity, photos=manifest.rows)
+    return Dataset(path=url, identity=identity, photos=shards.manifest.rows, paragraphs=paragraphs)
 
 
 def begin(out: Path, run: RunFile, started: Started) -> None:
@@ -87,7 +101,7 @@ def read_begun(out: Path) -> tuple[RunFile, Started]:
 
 def check_unchanged(started: Started) -> None:
     """Raises InputError where a dataset is no longer what the run began with."""
-    for role, dataset in started.sources.items():
+    for role, dataset in [(role, one) for role, datasets in started.sources.items() for one in datasets]:
         if open_dataset(role, dataset.path).identity != dataset.identity:
             raise InputError(
                 f"--{role} {dataset.path}: was built anew since the run began, so the run cannot go on as it was; "

@@ -1,5 +1,6 @@
 """A run with everything known that can be wrong before the first step: run file, datasets, folder, device."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -7,49 +8,68 @@ from pathlib import Path
 
 import msgspec
 
-from pipelines.train.folder import Dataset, check_free, check_unchanged, open_dataset, read_begun
+from pipelines.train.folder import Shares, Sources, check_free, check_unchanged, open_dataset, read_begun
 from pipelines.train.recipe import group_plans, step_options
 from pipelines.train.runfile import RunFile, read_run_file
+from pipelines.train.say import warn
 from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.manifest import read_manifest
+from xdetr_data.shards.reader import read_batches, stems
 from xdetr_data.storage import Folder
 from xdetr_model.device import pick_device
 from xdetr_model.train.batch import SOURCE_NAMES
 
 CAPTIONS_RECIPE = "build captions"  # as its manifest says
+_A_REGION = "regions.list.element.is_crowd"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """``sources``: full, pseudo, weak and val, as far as given; ``out`` is None for a dry run; ``began`` is the
-    number of processes that a resumed run began with, None for a new one."""
+    """``sources``: full, pseudo, weak and val, as far as given, each one dataset or more, and ``shares`` of those that
+    are not mixed in proportion; ``out`` is None for a dry run; ``began`` is the number of processes that a resumed run
+    began with, None for a new one."""
 
     run: RunFile
-    sources: dict[str, Dataset]
+    sources: Sources
+    shares: Shares
     out: Path | None
     device: str
     began: int | None = None
 
     @property
-    def training(self) -> dict[str, Dataset]:
+    def training(self) -> Sources:
         """The sources that are trained on."""
         return {name: self.sources[name] for name in SOURCE_NAMES if name in self.sources}
 
 
-def new_job(run_file: str, changes: Sequence[str], sources: Mapping[str, str], out: str | None, *, device: str) -> Job:
-    """A run to begin; raises ConfigError, InputError and OutputError for all that can be known before."""
+def new_job(
+    run_file: str,
+    changes: Sequence[str],
+    sources: Mapping[str, Sequence[str]],
+    out: str | None,
+    *,
+    device: str,
+    mix: Sequence[str] = (),
+) -> Job:
+    """A run to begin; ``mix`` are ``source=3,1``. Raises ConfigError, InputError and OutputError for all that can be
+    known before."""
     run = _with_absolute_start(read_run_file(run_file, changes))
     step_options(run), group_plans(run, 1)  # refused before RUN is claimed
     _check_sources(run, sources)
     _check_evaluation(sources)
     pick_device(device)
-    opened = {name: open_dataset(name, path) for name, path in sources.items()}
-    for name, path in sources.items():
-        _check_role(name, path)
+    shares = _shares(mix, sources)
+    opened = {name: tuple(open_dataset(name, path) for path in paths) for name, paths in sources.items()}
+    for name, paths in sources.items():
+        _check_twice(name, [one.path for one in opened[name]])
+        for path in paths:
+            _check_role(name, path)
+    for path in sources.get("val", ()):
+        _tell_of_nothing_to_measure(path)
     folder = None if out is None else Path(out)
     if folder is not None:
         check_free(folder)
-    return Job(run=run, sources=opened, out=folder, device=device)
+    return Job(run=run, sources=opened, shares=shares, out=folder, device=device)
 
 
 def resumed_job(out: str, *, device: str) -> Job:
@@ -58,7 +78,8 @@ def resumed_job(out: str, *, device: str) -> Job:
     pick_device(device)
     _check_evaluation(started.sources)
     check_unchanged(started)
-    return Job(run=run, sources=started.sources, out=Path(out), device=device, began=started.processes)
+    began = started.processes
+    return Job(run=run, sources=started.sources, shares=started.shares, out=Path(out), device=device, began=began)
 
 
 def _with_absolute_start(run: RunFile) -> RunFile:
@@ -83,12 +104,48 @@ def _check_role(role: str, path: str) -> None:
         )
 
 
+def _tell_of_nothing_to_measure(path: str) -> None:
+    """Warns where no photo of a set has a box, and so no phrase one to find."""
+    folder = Folder(path)
+    batches = (batch for stem in stems(read_manifest(folder)) for batch in read_batches(folder, stem, [_A_REGION]))
+    if not any(len(batch.column(0).flatten()) for batch in batches):
+        warn(f"--val {path}: has no boxes, so there is nothing to measure on it; leave it out, or give one that has")
+
+
 def _check_evaluation(sources: Collection[str]) -> None:
     if "val" in sources and find_spec("pycocotools") is None:
         raise ConfigError("--val needs the package pycocotools: pip install pycocotools, or leave --val out")
 
 
-def _check_sources(run: RunFile, sources: Mapping[str, str]) -> None:
+def _shares(mix: Sequence[str], sources: Mapping[str, Sequence[str]]) -> Shares:
+    """``full=3,1`` as numbers by source; raises ConfigError."""
+    shares: Shares = {}
+    for one in mix:
+        name, _, text = one.partition("=")
+        try:
+            values = tuple(float(part) for part in text.split(","))
+        except ValueError:
+            values = ()
+        if name not in SOURCE_NAMES or not values or not all(0 < value < math.inf for value in values):
+            raise ConfigError(
+                f"--mix {one}: must be written as full=3,1: a source and a share above 0 for each of its datasets"
+            )
+        if len(values) != len(sources.get(name, ())):
+            raise ConfigError(
+                f"--mix {one}: has {len(values)} shares for {len(sources.get(name, ()))} datasets of --{name}; "
+                "give one for each"
+            )
+        shares[name] = values
+    return shares
+
+
+def _check_twice(role: str, paths: Sequence[str]) -> None:
+    for path in paths:
+        if paths.count(path) > 1:
+            raise ConfigError(f"--{role} {path}: is given twice; leave one out, or weigh it with --mix")
+
+
+def _check_sources(run: RunFile, sources: Mapping[str, Sequence[str]]) -> None:
     for name in SOURCE_NAMES:
         wanted = getattr(run.batch, name)
         if wanted and name not in sources:

@@ -13,8 +13,9 @@ from xdetr_model.checkpoints.directory import ModelCard, save_checkpoint
 
 def keep_model(path: Path, built: Built, job: Job, step: int, length: Length, figures: dict[str, float]) -> None:
     """Writes the model as it is (the averaged weights, where the caller has put them there) to ``path``, atomically."""
-    sources = " ".join(f"--{name} {Path(dataset.path).name}" for name, dataset in job.sources.items())
-    photos = ", ".join(f"{name}: {dataset.photos:,} photos" for name, dataset in job.sources.items())
+    given = [(name, dataset) for name, datasets in job.sources.items() for dataset in datasets]
+    sources = " ".join(f"--{name} {Path(dataset.path).name}" for name, dataset in given)
+    photos = ", ".join(f"{name}: {dataset.photos:,} photos" for name, dataset in given)
     card = ModelCard(
         title=job.run.title,
         description=f"X-DETR after {step:,} of {length.total_steps:,} steps (averaged weights), seed {job.run.seed}.",

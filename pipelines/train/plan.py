@@ -1,35 +1,26 @@
 """``--dry-run``: what a run would do, worked out from the manifests and the model's shapes; nothing is written."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import cast
 
-import torch
-
 from pipelines.train.build import shape
+from pipelines.train.folder import Dataset
 from pipelines.train.job import Job
 from pipelines.train.loading.handover import slot_bytes, slot_count
+from pipelines.train.memory import Memory, memory_estimate
 from pipelines.train.processes import Group
 from pipelines.train.recipe import Length, data_config, group_plans, length_of, make_batches, photos_per_step
 from pipelines.train.runfile import RunFile
 from pipelines.train.say import say
+from xdetr_data.loading.config import Unit
+from xdetr_data.loading.order import steps_of_a_pass
 from xdetr_model.device import pick_device
-from xdetr_model.network.model import XDetrModel
 from xdetr_model.network.tokenizer import word_tokenizer
 from xdetr_model.train.batch import SourceName
 from xdetr_model.train.parameters import ParameterGroup, parameter_groups
 from xdetr_model.train.step import GroupPlan
 
 GIB = 2**30
-TRIAL_PX = 512  # activations are measured on a photo of this side and scale with the pixels
-BYTES_OF_WEIGHT, BYTES_OF_TRAINED = 4 + 4, 4 + 8  # weight and average; gradient and Adam's two moments
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """Bytes on each process's device: weights with average, gradients and optimiser; and activations of a step."""
-
-    weights: int
-    activations: int
 
 
 def print_plan(job: Job, *, processes: int) -> None:
@@ -37,11 +28,13 @@ def print_plan(job: Job, *, processes: int) -> None:
     run = job.run
     model = shape(run.model)
     group = Group(rank=0, size=processes, device=pick_device("cpu"))
-    batches = make_batches(run, job.training, word_tokenizer(), int(model.config.max_text_tokens), group)
+    tokens = int(model.config.max_text_tokens)
+    batches = make_batches(run, job.training, job.shares, word_tokenizer(), tokens, group)
     length = length_of(run, batches.steps_per_epoch)
     say(f"{run.title}: {length.total_steps:,} steps, {length.epochs:.2f} epochs of {length.steps_per_epoch:,} steps")
     for line in [
         *_source_lines(job, length, processes),
+        _epoch_line(job, length, processes),
         *_group_lines(parameter_groups(model), group_plans(run, processes)),
         *_schedule_lines(length, group_plans(run, processes)),
         *_memory_lines(run, memory_estimate(run, model)),
@@ -52,12 +45,32 @@ def print_plan(job: Job, *, processes: int) -> None:
 
 
 def _source_lines(job: Job, length: Length, processes: int) -> list[str]:
-    lines = [f"  {'source':8}{'photos':>12}{'a step':>10}{'in all':>14}{'passes':>9}"]
-    for name, dataset in job.training.items():
+    """What a run sees of each source; a pass is over what ``data.unit`` says."""
+    lines = [f"  {'source':8}{'photos':>12}{'paragraphs':>12}{'a step':>10}{'in all':>14}{'passes':>9}"]
+    for name, datasets in job.training.items():
         step = photos_per_step(job.run, cast(SourceName, name), processes)
-        seen = step * length.total_steps
-        lines.append(f"  {name:8}{dataset.photos:>12,}{step:>10,}{seen:>14,}{seen / dataset.photos:>9.2f}")
+        seen, visits = step * length.total_steps, visits_of(datasets)
+        passes = seen / visits[job.run.data.unit]
+        lines.append(f"  {name:8}{visits['photo']:>12,}{visits['paragraph']:>12,}{step:>10,}{seen:>14,}{passes:>9.2f}")
     return lines
+
+
+def _epoch_line(job: Job, length: Length, processes: int) -> str:
+    """An epoch in both units: papers count paragraphs where a photo has many."""
+    name, datasets = next(iter(job.training.items()))
+    unit = job.run.data.unit
+    other: Unit = "photo" if unit == "paragraph" else "paragraph"
+    batch = int(getattr(job.run.batch, name))
+    steps = steps_of_a_pass(visits_of(datasets)[other], processes, batch) // job.run.optimiser.accumulate
+    return (
+        f"  an epoch goes over every {unit} of {name} once: {length.steps_per_epoch:,} steps "
+        f"(over every {other}, data.unit={other}: {steps:,})"
+    )
+
+
+def visits_of(datasets: Sequence[Dataset]) -> dict[Unit, int]:
+    """How many photos and how many paragraphs datasets hold together."""
+    return {"photo": sum(one.photos for one in datasets), "paragraph": sum(one.paragraphs for one in datasets)}
 
 
 def _group_lines(groups: tuple[ParameterGroup, ...], plans: dict[str, GroupPlan]) -> list[str]:
@@ -79,42 +92,11 @@ def _schedule_lines(length: Length, plans: dict[str, GroupPlan]) -> list[str]:
 
 
 def _memory_lines(run: RunFile, memory: Memory) -> list[str]:
-    total = memory.weights + memory.activations
+    least, most = (memory.weights + one for one in (memory.activations, memory.activations_mixed))
     shared = slot_count(run.data.workers) * slot_bytes(data_config(run), run.batch.photos)
     return [
-        f"  memory of a process: about {total / GIB:.1f} GiB (weights, gradients, optimiser and average "
-        f"{memory.weights / GIB:.2f}, activations about {memory.activations / GIB:.1f} at the largest size)",
+        f"  memory of a process: about {least / GIB:.1f} GiB at the largest size, {most / GIB:.1f} where upright and "
+        f"wide photos meet (weights, gradients, optimiser and average {memory.weights / GIB:.2f}, activations about "
+        f"{memory.activations / GIB:.1f} or {memory.activations_mixed / GIB:.1f}, {run.compute.precision})",
         f"  shared memory of a process's loader (/dev/shm): {shared / GIB:.2f} GiB",
     ]
-
-
-def memory_estimate(run: RunFile, model: XDetrModel) -> Memory:
-    """Weights exactly; activations from the bytes that one small photo's forward pass keeps, scaled to a step's pixels.
-
-    Texts and allocator overhead are not in it; activation checkpointing and compilation are not taken into account.
-    """
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    weights = sum(p.numel() for p in model.parameters()) * BYTES_OF_WEIGHT + trained * BYTES_OF_TRAINED
-    width = 2 if run.compute.precision == "bfloat16" else 4
-    pixels = max(run.data.shortest_px) * min(run.data.longest_px, max(run.data.shortest_px) * 4 // 3)
-    side = min(TRIAL_PX, max(run.data.shortest_px))
-    kept = _kept_bytes(model, side) * width // 4
-    return Memory(weights=weights, activations=kept * run.batch.photos * pixels // (side * side))
-
-
-def _kept_bytes(model: XDetrModel, side: int) -> int:
-    """Bytes that autograd keeps for the backward pass of one blank photo, weights left out."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    seen: dict[int, int] = {}
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            seen[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    none = torch.zeros(0, 0, dtype=torch.long)
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        output = model.train()(torch.zeros(1, 3, side, side), None, none, none)
-    del output
-    return sum(seen.values())

@@ -42,7 +42,7 @@ def train_on_ray(job: Job, workers: int) -> int:
     assert job.out is not None
     out = job.out.resolve()
     if job.began is None:
-        folder.begin(out, job.run, folder.Started(sources=job.sources, processes=workers))
+        folder.begin(out, job.run, folder.Started(sources=job.sources, shares=job.shares, processes=workers))
     elif job.began != workers:
         raise ConfigError(f"--resume {out}: began with {job.began} processes; say --num-workers {job.began}")
     (out / FAILURE).unlink(missing_ok=True)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import msgspec
 from transformers import PreTrainedTokenizerBase
 
-from pipelines.train.folder import Dataset
+from pipelines.train.folder import Shares, Sources
 from pipelines.train.loading.batches import SourceConfig, TrainBatches
 from pipelines.train.processes import Group
 from pipelines.train.runfile import CoolDownPart, LinearPart, RatePart, RunFile, StepDropPart
 from xdetr_data.errors import ConfigError
 from xdetr_data.loading.config import DataConfig
 from xdetr_model.network.model import XDetrModel
+from xdetr_model.photos import PhotoTransform
 from xdetr_model.train.batch import SOURCE_NAMES, SourceName
 from xdetr_model.train.loss import SourceWeights
 from xdetr_model.train.parameters import GroupName, scaled_rate
@@ -33,16 +34,35 @@ class Length:
 
 
 def make_batches(
-    run: RunFile, sources: dict[str, Dataset], tokenizer: PreTrainedTokenizerBase, max_text_tokens: int, group: Group
+    run: RunFile,
+    sources: Sources,
+    shares: Shares,
+    tokenizer: PreTrainedTokenizerBase,
+    max_text_tokens: int,
+    group: Group,
+    transform: PhotoTransform | None = None,
 ) -> TrainBatches:
-    """The loader; raises ConfigError and InputError."""
+    """The loader; ``transform`` says how colours are normalised (None: as ImageNet's). Raises ConfigError and
+    InputError."""
     wanted = {
-        name: SourceConfig(path=sources[name].path, batch_size=getattr(run.batch, name))
+        name: SourceConfig(
+            paths=tuple(dataset.path for dataset in sources[name]),
+            batch_size=getattr(run.batch, name),
+            shares=shares.get(name),
+        )
         for name in SOURCE_NAMES
         if name in sources and getattr(run.batch, name)
     }
-    data = data_config(run)
-    return TrainBatches(wanted, data, tokenizer, max_text_tokens, group.rank, group.size, device=group.device)
+    return TrainBatches(
+        wanted,
+        data_config(run),
+        tokenizer,
+        max_text_tokens,
+        group.rank,
+        group.size,
+        device=group.device,
+        transform=transform,
+    )
 
 
 def data_config(run: RunFile) -> DataConfig:

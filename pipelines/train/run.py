@@ -1,7 +1,7 @@
 """The run itself: prepare, resume, step after step, with checkpoints, metrics and evaluation on the way."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from pipelines.train.loading.batches import TrainBatches
 from pipelines.train.metrics import Metrics, find_line
 from pipelines.train.processes import Group
 from pipelines.train.recipe import Length, length_of, make_batches, make_step
+from pipelines.train.runfile import EvaluatePart
 from pipelines.train.saved import load_newest, save_state
 from pipelines.train.say import duration, say, warn
 from pipelines.train.stopping import StopRequest, stop_on_signals
@@ -117,10 +118,11 @@ def prepare(job: Job, group: Group) -> Training:
     built = build(job.run, start=state is None)
     built.model.to(group.device)
     tokens = int(built.model.config.max_text_tokens)
-    batches = make_batches(job.run, job.training, built.tokenizer, tokens, group)
+    transform = PhotoTransform.from_processor(built.image_processor)
+    batches = make_batches(job.run, job.training, job.shares, built.tokenizer, tokens, group, transform)
     length = length_of(job.run, batches.steps_per_epoch)
     if job.began is None:
-        started = folder.Started(sources=job.sources, processes=group.size)
+        started = folder.Started(sources=job.sources, shares=job.shares, processes=group.size)
         group.first_does(lambda: folder.begin(out, job.run, started))
     if state is not None:
         built.model.load_state_dict(state["model"])
@@ -141,7 +143,7 @@ def prepare(job: Job, group: Group) -> Training:
 
 def _announce(training: Training, *, resumed: bool) -> None:
     length, sources = training.length, training.job.training
-    counts = ", ".join(f"{name} {dataset.photos:,}" for name, dataset in sources.items())
+    counts = ", ".join(f"{name} {sum(one.photos for one in datasets):,}" for name, datasets in sources.items())
     processes = f"{training.group.size} processes, " if training.group.size > 1 else ""
     say(
         f"{'resuming after' if resumed else 'training:'} "
@@ -243,12 +245,32 @@ def _evaluate(training: Training) -> None:
 
 
 def _figures(training: Training) -> dict[str, float]:
-    """The model's figures on --val as it is now; none where there is no such set."""
-    if "val" not in training.job.sources:
-        return {}
-    wanted, built = training.job.run.evaluate, training.built
-    photos = dataset_photos(training.job.sources["val"].path, wanted.photos)
+    """The model's figures on --val as it is now; none where there is no such set.
+
+    Of several sets each has its own, whose names begin with the set's.
+    """
+    sets = val_names([dataset.path for dataset in training.job.sources.get("val", ())])
+    figures: dict[str, float] = {}
+    for path, name in sets.items():
+        found = _figures_on(path, training.job.run.evaluate, training.built)
+        if not found:
+            warn(f"--val {path}: the photos that were evaluated have no boxes, so nothing was measured")
+        figures |= {f"{name}/{figure}" if len(sets) > 1 else figure: value for figure, value in found.items()}
+    return figures
+
+
+def val_names(paths: Sequence[str]) -> dict[str, str]:
+    """By path what figures call a set: the folder's name, or where two folders have one name their numbers, too."""
+    names = [path.rstrip("/").rpartition("/")[2] for path in paths]
+    return {
+        path: name if names.count(name) == 1 else f"{name}-{number}"
+        for number, (path, name) in enumerate(zip(paths, names, strict=True))
+    }
+
+
+def _figures_on(path: str, wanted: EvaluatePart, built: Built) -> dict[str, float]:
     transform = PhotoTransform.from_processor(built.image_processor)
+    photos = dataset_photos(path, wanted.photos)
     found = evaluate(built.model, built.tokenizer, transform, photos, batch_size=wanted.batch)
     return {name: float(value) for name, value in found.scalars().items()}
 
@@ -259,7 +281,7 @@ def _keep(training: Training, figures: dict[str, float]) -> None:
     keep_model(training.out / folder.MODEL, *parts)
     if not figures:
         return
-    say(f"step {done:,} on --val: " + ", ".join(f"{name} {figures[name]:.3f}" for name in DECISIVE if name in figures))
+    say(f"step {done:,} on --val: " + ", ".join(f"{name} {figures[name]:.3f}" for name in _decisive(figures)))
     score = _score(figures)
     if training.best is None or score > training.best:
         training.best = score
@@ -269,7 +291,17 @@ def _keep(training: Training, figures: dict[str, float]) -> None:
 
 
 def _score(figures: dict[str, float]) -> float:
-    return float(np.mean([figures[name] for name in DECISIVE if name in figures]))
+    """The mean over sets of each set's mean of what is decisive."""
+    by_set: dict[str, list[float]] = {}
+    for name in _decisive(figures):
+        of = next(name.removesuffix(one) for one in DECISIVE if name.endswith(one))
+        by_set.setdefault(of, []).append(figures[name])
+    return float(np.mean([np.mean(values) for values in by_set.values()]))
+
+
+def _decisive(figures: dict[str, float]) -> list[str]:
+    """Names of the figures that decide, of every set."""
+    return [name for name in figures if any(name == one or name.endswith(f"/{one}") for one in DECISIVE)]
 
 
 def _save(training: Training) -> None:

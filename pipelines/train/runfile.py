@@ -39,8 +39,9 @@ class FromScratch(Strict, tag="scratch", tag_field="from"):
 class FromPublished(Strict, tag="published", tag_field="from"):
     """Published safetensors weights by directory or hub name; null leaves that part at random.
 
-    ``backbone``: a transformers ResNet. ``detector``: a Deformable DETR, of which all that fit by name and shape are
-    taken. ``text_encoder``: the text encoder and its tokenizer.
+    ``backbone``: a transformers ResNet. ``detector``: a Deformable DETR of the preset's stages, whose backbone is left
+    where one is given. ``text_encoder``: the text encoder, of whatever depth, width and positions, and its tokenizer.
+    Colours are normalised as the backbone's (or detector's) ``preprocessor_config.json`` says.
     """
 
     backbone: str | None
@@ -79,9 +80,10 @@ class BatchPart(Strict):
 class DataPart(Strict):
     """What a photo goes through on its way into a batch.
 
-    ``shortest_px``: one is drawn for each photo; ``unit``: a photo with up to ``queries_per_photo`` of its queries, or
-    one paragraph. ``crop``, ``flip``: probabilities; ``jitter``: largest relative change of brightness, contrast and
-    saturation. ``buffer``: samples among which the order is shuffled. ``workers``: loader processes.
+    ``shortest_px``: one is drawn for each photo; ``unit``: what an epoch visits once, every photo with up to
+    ``queries_per_photo`` of its queries, or every paragraph. ``crop``, ``flip``: probabilities; ``jitter``: largest
+    relative change of brightness, contrast and saturation. ``buffer``: visits among which the order is shuffled.
+    ``workers``: loader processes.
     """
 
     shortest_px: tuple[int, ...]
@@ -106,7 +108,7 @@ class RatesPart(Strict):
 
 
 class OptimiserPart(Strict):
-    """Adam (the paper's) or AdamW, and the average of the weights that is evaluated and kept.
+    """AdamW (the paper's, as MDETR builds it) or Adam, and the average of the weights that is evaluated and kept.
 
     ``scale_rates``: rates are for 16 photos of ``full`` a step and grow in proportion (paper); false: as they are.
     ``accumulate``: micro-steps that make a step. ``clip_norm``: of all gradients together; null does not clip.
@@ -264,9 +266,16 @@ def _places(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 def _check(run: RunFile, name: str) -> None:
     """Raises ConfigError for values that contradict one another."""
-    batch, data, schedule = run.batch, run.data, run.schedule
+    batch, data, optimiser, schedule = run.batch, run.data, run.optimiser, run.schedule
     if not data.shortest_px or min(data.shortest_px) < 32 or max(data.shortest_px) > data.longest_px:
         raise ConfigError(f"{name}: data.shortest_px must list sizes from 32 up to data.longest_px ({data.longest_px})")
+    if optimiser.scale_rates and not batch.full:
+        raise ConfigError(
+            f"{name}: batch.full is 0, but optimiser.scale_rates multiplies all rates with the photos of --full, so "
+            "nothing would be trained; say optimiser.scale_rates=false and give rates as they are to be"
+        )
+    if not any(msgspec.structs.astuple(optimiser.rates)):
+        raise ConfigError(f"{name}: optimiser.rates are all 0, so nothing would be trained; give one a rate")
     if not batch.photos:
         raise ConfigError(f"{name}: batch.full, batch.pseudo and batch.weak are all 0; give one of them photos")
     for group, part in (("text_encoder", schedule.text_encoder), ("rest", schedule.rest)):

@@ -17,9 +17,10 @@ class DataConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     ``shortest_px``: one is drawn for each photo, unless the longest side would pass ``longest_px``. ``crop``, ``flip``:
     probabilities (a photo whose text says left or right is never flipped). ``jitter``: largest relative change of
-    brightness, contrast and saturation. ``unit``: a photo with up to ``queries_per_photo`` of its queries, or all
-    queries of one of its paragraphs. ``buffer``: samples among which the order is shuffled. ``workers``: loader
-    processes; they change no key and no pixel. ``max_unreadable``: so many unreadable samples in a row end the run.
+    brightness, contrast and saturation. ``unit``: what a pass visits once, every photo with up to
+    ``queries_per_photo`` of its queries, or every paragraph with all of its queries. ``buffer``: visits among which the
+    order is shuffled. ``workers``: loader processes; they change no key and no pixel. ``max_unreadable``: so many
+    unreadable samples in a row end the run.
     """
 
     seed: int = 0

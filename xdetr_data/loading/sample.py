@@ -6,12 +6,13 @@ from dataclasses import dataclass, fields
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xdetr_data.boxes import Boxes
 from xdetr_data.errors import RecordError
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.pixels import Pixels, Recolour, draw_recolour, render
-from xdetr_data.loading.view import MIN_KEPT, View, draw_view, see
+from xdetr_data.loading.view import View, draw_view, see
 from xdetr_data.photos.decoding import open_photo
 from xdetr_data.record import GroundedImage, Query
 from xdetr_data.schema import from_json
@@ -46,7 +47,8 @@ class LoadCounts:
     photos_cropped: int = 0
     photos_flipped: int = 0
     photos_not_flipped_for_text: int = 0
-    crowd_regions_left_out: int = 0
+    crowd_regions: int = 0
+    regions_cropped: int = 0
     regions_cropped_away: int = 0
     phrases_without_region: int = 0
 
@@ -57,7 +59,8 @@ class LoadCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPhoto:
-    """``boxes_xyxy_norm [R, 4]`` are in units of what the pixels show.
+    """``boxes_xyxy_norm [R, 4]`` are in units of what the pixels show, and so are ``crowds_xyxy_norm [C, 4]``: boxes
+    around objects that nobody told apart.
 
     ``pixels [H, W, 4]`` as ``render`` gives them; whoever turns them into floats applies ``recolour`` in the same go.
     """
@@ -66,6 +69,7 @@ class LoadedPhoto:
     pixels: Pixels
     recolour: Recolour | None
     boxes_xyxy_norm: Boxes
+    crowds_xyxy_norm: Boxes
     queries: tuple[LoadedQuery, ...]
     counts: LoadCounts
 
@@ -83,12 +87,17 @@ def says_side(text: str) -> bool:
     return _SIDES.search(text) is not None
 
 
+def queries_of_paragraph(queries: Sequence[Query], paragraph: int) -> list[Query]:
+    """All queries of one of a photo's groups, numbered in the order of its queries; raises IndexError past the last.
+
+    A photo without queries is one paragraph without queries.
+    """
+    groups = list(dict.fromkeys(query.group for query in queries)) or [""]
+    return [query for query in queries if query.group == groups[paragraph]]
+
+
 def choose_queries(queries: Sequence[Query], config: DataConfig, rng: np.random.Generator) -> list[Query]:
-    """The queries of one visit to a photo, in their order: a sample of them, or all of one paragraph."""
-    if config.unit == "paragraph":
-        groups = list(dict.fromkeys(query.group for query in queries))
-        group = groups[int(rng.integers(len(groups)))] if groups else ""
-        return [query for query in queries if query.group == group]
+    """The queries of one visit to a whole photo, in their order: a sample of them."""
     if len(queries) <= config.queries_per_photo:
         return list(queries)
     chosen = rng.choice(len(queries), config.queries_per_photo, replace=False)
@@ -96,9 +105,10 @@ def choose_queries(queries: Sequence[Query], config: DataConfig, rng: np.random.
 
 
 def load_sample(
-    key: str, labels: bytes, photo: bytes | None, number: int, config: DataConfig
+    key: str, labels: bytes, photo: bytes | None, number: int, config: DataConfig, paragraph: int | None = None
 ) -> LoadedPhoto | UnreadableSample:
-    """Decodes and augments one sample of the pass ``number``; never raises for bad bytes."""
+    """Decodes and augments one sample of the pass ``number``: the photo, or one of its paragraphs, each of which has
+    draws of its own. Never raises for bad bytes."""
     try:
         record = from_json(labels)
         if record.key != key:
@@ -107,14 +117,21 @@ def load_sample(
             return UnreadableSample(key=key, detail="has no photo")
     except RecordError as error:
         return UnreadableSample(key=key, detail=str(error))
-    return _augment(record, photo, np.random.default_rng([config.seed, number, crc32(key.encode())]), config)
+    entropy = [config.seed, number, crc32(key.encode())]
+    if paragraph is None:
+        rng = np.random.default_rng(entropy)
+        return _augment(record, choose_queries(record.queries, config, rng), photo, rng, config)
+    try:
+        queries = queries_of_paragraph(record.queries, paragraph)
+    except IndexError:
+        return UnreadableSample(key=key, detail=f"its labels have no paragraph {paragraph}, which its Parquet row has")
+    return _augment(record, queries, photo, np.random.default_rng([*entropy, paragraph]), config)
 
 
 def _augment(
-    record: GroundedImage, data: bytes, rng: np.random.Generator, config: DataConfig
+    record: GroundedImage, queries: Sequence[Query], data: bytes, rng: np.random.Generator, config: DataConfig
 ) -> LoadedPhoto | UnreadableSample:
     size_hw = record.image.size_hw
-    queries = choose_queries(record.queries, config, rng)
     named = {region for query in queries for phrase in query.phrases for region in phrase.regions}
     usable = [index for index, region in enumerate(record.regions) if not region.is_crowd]
     may_flip = not any(says_side(query.text) for query in queries)
@@ -125,7 +142,7 @@ def _augment(
     if isinstance(pixels, str):
         return UnreadableSample(key=record.key, detail=pixels)
     seen = see([record.regions[index].box_xyxy for index in usable], view)
-    is_kept = seen.kept >= MIN_KEPT
+    is_kept = _has_area(seen.boxes_xyxy_norm)
     place = {old: new for new, old in enumerate(old for old, kept in zip(usable, is_kept, strict=True) if kept)}
     loaded = tuple(_remap(query, place) for query in queries)
     phrases = sum(len(query.phrases) for query in queries)
@@ -134,14 +151,31 @@ def _augment(
         photos_cropped=int(view.crop_xyxy != (0, 0, size_hw[1], size_hw[0])),
         photos_flipped=int(view.is_flipped),
         photos_not_flipped_for_text=int(config.flip > 0 and not may_flip),
-        crowd_regions_left_out=len(record.regions) - len(usable),
+        crowd_regions=len(record.regions) - len(usable),
+        regions_cropped=int((seen.kept[is_kept] < 1 - 1e-9).sum()),
         regions_cropped_away=len(usable) - len(place),
         phrases_without_region=phrases - sum(len(query.phrases) for query in loaded),
     )
-    boxes = seen.boxes_xyxy_norm[is_kept]
+    crowds = see([region.box_xyxy for region in record.regions if region.is_crowd], view).boxes_xyxy_norm
     return LoadedPhoto(
-        key=record.key, pixels=pixels, recolour=recolour, boxes_xyxy_norm=boxes, queries=loaded, counts=counts
+        key=record.key,
+        pixels=pixels,
+        recolour=recolour,
+        boxes_xyxy_norm=seen.boxes_xyxy_norm[is_kept],
+        crowds_xyxy_norm=crowds[_has_area(crowds)],
+        queries=loaded,
+        counts=counts,
     )
+
+
+def _has_area(boxes_xyxy_norm: Boxes) -> NDArray[np.bool_]:
+    """``[R]`` True for what the view shows a part of; as in DETR, that part is the object's box, however small.
+
+    A phrase names no such sliver: a crop shows at least ``MIN_KEPT`` of every region that is named.
+    """
+    sides = boxes_xyxy_norm[:, 2:] - boxes_xyxy_norm[:, :2]
+    has_area: NDArray[np.bool_] = sides.min(axis=1) > 0
+    return has_area
 
 
 def _pixels(data: bytes, size_hw: tuple[int, int], view: View) -> Pixels | str:

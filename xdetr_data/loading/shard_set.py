@@ -10,14 +10,20 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from tarfile import TarInfo
+
+import numpy as np
+from numpy.typing import NDArray
 
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest, read_manifest
 from xdetr_data.schema import SCHEMA_VERSION
+from xdetr_data.shards.groups import groups_per_sample
 from xdetr_data.shards.index import Extent, walk
 from xdetr_data.shards.reader import PHOTO_SUFFIXES, stems
 from xdetr_data.shards.tar_stream import TarDamage, iter_headers
+from xdetr_data.shards.writer import shard_name
 from xdetr_data.storage import Folder
 
 OPEN_FILES = 16
@@ -25,10 +31,12 @@ OPEN_FILES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
-    """Where a sample lies: the name of its tar, and the extents of its labels and its photo (None: it has none)."""
+    """Where a sample lies: the name of its tar, its place there, and the extents of its labels and its photo (None: it
+    has none)."""
 
     key: str
     tar: str
+    row: int
     labels: Extent
     photo: Extent | None
 
@@ -75,6 +83,37 @@ class ShardSet:
     def rows_per_shard(self) -> tuple[int, ...]:
         """Samples of each shard, as the manifest states."""
         return tuple(shard.rows for shard in self.manifest.shards)
+
+    @property
+    def groups_per_shard(self) -> tuple[int, ...]:
+        """Paragraphs of each shard, as the manifest states; counted in the shard's Parquet file where it does not."""
+        stated = [shard.groups for shard in self.manifest.shards]
+        return tuple(int(self._ends(n)[-1]) if one is None else one for n, one in enumerate(stated))
+
+    @property
+    def states_groups(self) -> bool:
+        """Whether the manifest says how many paragraphs its shards have (from manifest version 2 on)."""
+        return all(shard.groups is not None for shard in self.manifest.shards)
+
+    def group_ends(self, shard: int) -> NDArray[np.int64]:
+        """How many paragraphs a shard has up to and with each of its samples, ``[rows]``.
+
+        Raises InputError where its Parquet file holds others than the manifest states.
+        """
+        ends, entry = self._ends(shard), self.manifest.shards[shard]
+        for what, found, stated in (("samples", len(ends) - 1, entry.rows), ("groups", int(ends[-1]), entry.groups)):
+            if stated is not None and found != stated:
+                raise InputError(
+                    f"{self.folder.path(stems(self.manifest)[shard])}.parquet: holds {found} {what}, the manifest "
+                    f"states {stated}; see 'xdetr-data validate {self.folder.url}'"
+                )
+        return ends[1:]
+
+    def _ends(self, shard: int) -> NDArray[np.int64]:
+        entry = self.manifest.shards[shard]
+        stem = shard_name(self.manifest.prefix, entry.shard)
+        sha256 = next((file.sha256 for file in entry.files if file.name == f"{stem}.parquet"), "")
+        return _group_ends(self.folder.url, stem, sha256)
 
     def __getstate__(self) -> dict[str, object]:
         """Indices travel to another process, open files do not."""
@@ -131,10 +170,17 @@ class ShardSet:
 
 def _locations(name: str, headers: Iterable[TarInfo]) -> list[Location]:
     """One location for each key, in the order of the tar."""
-    locations = []
+    locations: list[Location] = []
     for place in walk(headers):
         if "json" not in place.members:
             raise TarDamage(f"key {place.key!r} has no {place.key}.json")
         photo = next((place.members[one] for one in PHOTO_SUFFIXES if one in place.members), None)
-        locations.append(Location(key=place.key, tar=name, labels=place.members["json"], photo=photo))
+        row = len(locations)
+        locations.append(Location(key=place.key, tar=name, row=row, labels=place.members["json"], photo=photo))
     return locations
+
+
+@cache
+def _group_ends(url: str, stem: str, sha256: str) -> NDArray[np.int64]:
+    """0, and behind it the running sum of a shard's paragraphs; counted once in a process."""
+    return np.concatenate([[0], np.cumsum(groups_per_sample(Folder(url), stem))])

@@ -14,7 +14,7 @@ from xdetr_data.loading.config import DataConfig
 
 SMALLEST_SIDE = 0.6  # of the photo's: DETR crops sides of 384 to 600 pixels from a shortest side of 400 to 600
 CROP_TRIALS = 20
-MIN_KEPT = 0.5  # of a region's area; less of it is no longer the object that a phrase names
+MIN_KEPT = 0.5  # of a named region's area; less of it is no longer the object that a phrase names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from xdetr_data.accounting import Tally
 from xdetr_data.photos.photo import Photo
 from xdetr_data.record import GroundedImage, Rejected
 from xdetr_data.schema import REJECTED_ARROW_SCHEMA, SAMPLE_ARROW_SCHEMA, rejects_to_arrow, to_arrow, to_json
+from xdetr_data.shards.groups import groups_per_sample
 from xdetr_data.shards.index import Place, encode_index, index_name, write_member
 from xdetr_data.storage import FileEntry, Folder, HashingWriter
 
@@ -23,7 +24,7 @@ ROWS_PER_GROUP = 512
 class ShardStats(msgspec.Struct, frozen=True, kw_only=True):
     """The done-marker of a shard. Only the times differ between two runs: ``seconds``, and where a model worked the
     photos that it grounded in a second and the share of the time that it waited for photos. ``machine``: the kind of
-    machine that the model worked on."""
+    machine that the model worked on. ``groups``: paragraphs of all its samples (``shards.groups``)."""
 
     shard: int
     rows: int
@@ -34,6 +35,7 @@ class ShardStats(msgspec.Struct, frozen=True, kw_only=True):
     photos_per_second: float | None = None
     waiting_share: float | None = None
     machine: dict[str, str] | None = None
+    groups: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ def finish_shard(
         accounting=tally.to_builtins(),
         config_hash=config_hash,
         seconds=round(time.monotonic() - started, 3),
+        groups=int(groups_per_sample(folder, shard_name(prefix, shard)).sum()),
     )
     write_stats(folder, prefix, stats)
     return stats

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from xdetr_data.box_order import rank
 from xdetr_data.boxed import BoxedQuery
 from xdetr_data.boxes import Box, iou_matrix_xyxy
 from xdetr_data.record import Phrase, Provenance, Query, Region
@@ -15,11 +16,14 @@ from xdetr_data.record import Phrase, Provenance, Query, Region
 CELLS_AT_A_TIME = 1 << 20  # of the table of IoUs, so that memory is some MB however many boxes a photo has
 
 
-def merge_regions(queries: Sequence[BoxedQuery], *, min_iou: float) -> tuple[tuple[Region, ...], tuple[Query, ...]]:
+def merge_regions(
+    queries: Sequence[BoxedQuery], *, min_iou: float, order: Sequence[str] = ()
+) -> tuple[tuple[Region, ...], tuple[Query, ...]]:
     """Regions in order of first mention, and the queries with phrases that point at them.
 
     A box joins the region with the highest IoU of at least ``min_iou`` whose members come from other queries; the
-    region keeps the box that was met first, and names the annotations that joined it in ``provenance.detail``.
+    region keeps the box whose source stands first in ``order`` (``xdetr_data.box_order``), of equals the one that was
+    met first, and names the annotations that joined it in ``provenance.detail``.
     """
     mentions: dict[Box, set[int]] = {}
     first: dict[Box, tuple[str, str]] = {}
@@ -39,21 +43,22 @@ def merge_regions(queries: Sequence[BoxedQuery], *, min_iou: float) -> tuple[tup
     kept = sorted(set(owner))
     position = {i: index for index, i in enumerate(kept)}
     index_of = {box: position[owner[i]] for i, box in enumerate(boxes)}
+    members: dict[int, list[Box]] = {i: [] for i in kept}
     for i, box in enumerate(boxes):
-        if owner[i] != i:
-            joined[boxes[owner[i]]] += [first[box][1], *joined[box]]
-    regions = tuple(
-        Region(
-            box_xyxy=boxes[i],
-            provenance=Provenance(
-                source=first[boxes[i]][0],
-                annotation_id=first[boxes[i]][1],
-                detail="also " + " ".join(joined[boxes[i]]) if joined[boxes[i]] else "",
-            ),
-        )
-        for i in kept
-    )
+        members[owner[i]].append(box)
+    regions = tuple(_region(members[i], first, joined, order) for i in kept)
     return regions, tuple(_point(query, index_of) for query in queries)
+
+
+def _region(
+    members: list[Box], first: dict[Box, tuple[str, str]], joined: dict[Box, list[str]], order: Sequence[str]
+) -> Region:
+    """One region of all boxes around an object, in the order in which they were met."""
+    best = min(members, key=lambda box: rank(first[box][0], order))
+    also = [*joined[best], *(name for box in members if box != best for name in (first[box][1], *joined[box]))]
+    source, annotation_id = first[best]
+    detail = "also " + " ".join(also) if also else ""
+    return Region(box_xyxy=best, provenance=Provenance(source=source, annotation_id=annotation_id, detail=detail))
 
 
 def _assign(boxes: list[Box], queries_of: list[set[int]], min_iou: float) -> list[int]:

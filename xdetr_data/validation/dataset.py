@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import InputError
-from xdetr_data.manifest import MANIFEST, Manifest, ShardEntry
+from xdetr_data.manifest import MANIFEST, MANIFEST_VERSION, Manifest, ShardEntry
 from xdetr_data.photos.ids import unsafe_file_name
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.writer import shard_name
@@ -49,6 +49,9 @@ def load_manifest(folder: Folder) -> Manifest | Violation:
             what = f"states schema {schema!r}, this tool reads {SCHEMA_VERSION}"
             return violation(MANIFEST, "manifest-schema", what, remedy=BUILD_AGAIN)
         manifest = msgspec.json.decode(data, type=Manifest)
+        if manifest.manifest_version > MANIFEST_VERSION:
+            what = f"is of version {manifest.manifest_version}, this tool reads up to {MANIFEST_VERSION}"
+            return violation(MANIFEST, "manifest-schema", what, remedy=BUILD_AGAIN)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return violation(MANIFEST, "manifest-unreadable", str(error), remedy=COPY_AGAIN)
     if unsafe := _unsafe(manifest):

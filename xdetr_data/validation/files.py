@@ -67,7 +67,10 @@ def check_stats(folder: Folder, prefix: str, entry: ShardEntry, config_hash: str
         stats = msgspec.json.decode(folder.read(name), type=ShardStats)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InputError, OSError) as error:
         return [violation(name, "stats-unreadable", str(error), remedy=COPY_AGAIN)]
-    stated = {"shard": entry.shard, "rows": entry.rows, "files": entry.files, "config_hash": config_hash}
+    stated = {
+        **{"shard": entry.shard, "rows": entry.rows, "groups": entry.groups, "files": entry.files},
+        "config_hash": config_hash,
+    }
     return [
         violation(name, "stats-differ", f"its {field} is not that of the manifest", remedy=BUILD_AGAIN)
         for field, value in stated.items()

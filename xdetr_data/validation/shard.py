@@ -11,6 +11,7 @@ from xdetr_data.manifest import ShardEntry
 from xdetr_data.photos.photo import BadPhoto, check_photo
 from xdetr_data.record import KEY, GroundedImage
 from xdetr_data.schema import to_json
+from xdetr_data.shards.groups import groups_per_sample
 from xdetr_data.shards.index import Extent, index_name
 from xdetr_data.shards.plan import shard_of_key
 from xdetr_data.shards.reader import PHOTO_SUFFIXES, group_members
@@ -108,6 +109,7 @@ class _TarCheck:
             self._check_list(self.file, self.keys, entry.rows)
         if self.rows.is_readable:
             self._check_list(self.rows.file, self.rows.keys, entry.rows)
+            self._check_groups(entry)
 
     def _walk(self, reader: HashingReader) -> bool:
         try:
@@ -117,6 +119,15 @@ class _TarCheck:
             self._breach("tar-damaged", str(damage), remedy=COPY_AGAIN)
             return False
         return True
+
+    def _check_groups(self, entry: ShardEntry) -> None:
+        """The number of paragraphs, where the manifest states one: a trainer lays out its epochs by it."""
+        if entry.groups is None:
+            return
+        found = int(groups_per_sample(self.context.folder, self.rows.file.removesuffix(".parquet")).sum())
+        if found != entry.groups:
+            what = f"holds {found} groups, but the manifest states {entry.groups}"
+            self.violations.append(violation(self.rows.file, "group-count", what, remedy=BUILD_AGAIN))
 
     def _check_list(self, file: str, keys: Sequence[str], stated: int) -> None:
         """Number and order of the keys of one file."""

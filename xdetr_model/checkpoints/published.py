@@ -1,9 +1,11 @@
 """Starting from published weights: Deformable DETR for the detector, RoBERTa (or another) for the text encoder.
 
-Weights are matched by name. Names of older transformers releases and of timm backbones are translated; every name
-that found no weight, and every weight that found no place, is reported.
+Weights are matched by name. Names of older transformers releases and of timm backbones are translated. One door,
+:func:`load_published`, for run files and Python: every name that found no weight, and every weight that found no place,
+is reported, and a part that would stay random beyond ``MOST_RANDOM`` is refused.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -46,6 +48,13 @@ _HEAD = re.compile(r"((?:bbox|class)_embed)\.\d+\.(.+)")
 _IGNORED = re.compile(r"num_batches_tracked$")
 
 
+Name = str | os.PathLike[str]
+
+MOST_RANDOM = 0.05  # of a part's weights, or of their numbers, that may be left random beside published ones
+# weights without a published counterpart: the image query, and objectness where the source tells classes
+_NEW = re.compile(r"model\.image_query\.|class_embed\.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightReport:
     """Names of the model's weights that were ``loaded`` or left ``initialised`` at random, and names in the source that
@@ -63,53 +72,140 @@ class WeightReport:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """Directories or hub names of published weights; None leaves that part as it is.
+
+    ``backbone``: a transformers ResNet, ``detector``: a Deformable DETR (of which the backbone is not taken where one
+    is given), ``text_encoder``: any text encoder of transformers.
+    """
+
+    backbone: Name | None = None
+    detector: Name | None = None
+    text_encoder: Name | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartReport:
+    """What a part of the model took from its directory. ``random``: weights that have a published counterpart and yet
+    keep their random values."""
+
+    part: str
+    directory: Path
+    weights: WeightReport
+
+    @property
+    def random(self) -> tuple[str, ...]:
+        """See the class."""
+        return tuple(name for name in self.weights.initialised if not _NEW.match(name))
+
+    def line(self) -> str:
+        """One line for a log, which names everything that was left random."""
+        taken, random = len(self.weights.loaded), self.random
+        left = f"; left random, as it has none that fits: {', '.join(random)}" if random else ""
+        unused = self.weights.unused
+        over = f"; {len(unused)} of its own found no place (first: {unused[0]})" if unused else ""
+        return f"{self.directory}: {taken} of the {self.part}'s {taken + len(random)} weights taken{left}{over}"
+
+
+def load_published(model: XDetrModel, published: Published) -> tuple[PartReport, ...]:
+    """Put published weights into a model of their shape; a report of each part.
+
+    Raises CheckpointError for a directory of another family or stage count, and where more than ``MOST_RANDOM`` of a
+    part would stay random.
+    """
+    reports = []
+    if published.detector is not None:
+        reports.append(_load_detector(model, published.detector, with_backbone=published.backbone is None))
+    if published.backbone is not None:
+        reports.append(_load_backbone(model, published.backbone))
+    if published.text_encoder is not None:
+        reports.append(_load_text_encoder(model, published.text_encoder))
+    for report in reports:
+        _check_fit(model, report)
+    return tuple(reports)
+
+
 def from_deformable_detr(
-    name: str | os.PathLike[str],
-    *,
-    text_encoder: str | os.PathLike[str] | None = None,
-    **config_values: Any,
+    name: Name, *, text_encoder: Name | None = None, backbone: Name | None = None, **config_values: Any
 ) -> tuple[XDetrModel, WeightReport]:
-    """An X-DETR whose detector, and text encoder if named, start from published weights.
+    """An X-DETR whose detector, and text encoder and another backbone if named, start from published weights.
 
     ``name``: a directory or hub name of a transformers Deformable DETR with safetensors weights, timm or transformers
-    ResNet; its configuration decides the detector's shape. ``config_values`` are other values of :class:`XDetrConfig`.
-    Raises CheckpointError.
+    ResNet; its configuration decides the detector's shape, those of the others theirs. ``config_values`` are other
+    values of :class:`XDetrConfig`. Raises CheckpointError.
     """
-    directory = weights_directory(name)
-    detector = detector_config(directory)
-    text = None if text_encoder is None else _text_config(checkpoint_directory(text_encoder))
-    config = XDetrConfig(detector_config=detector, **({"text_config": text} if text else {}), **config_values)
-    model = XDetrModel(config)
-    report = load_detector(model, directory)
-    if text_encoder is not None:
-        report = _merged(report, load_text_encoder(model, text_encoder))
-    _check_fit(directory, report)
-    return model.eval(), report
+    detector = detector_config(weights_directory(name))
+    if backbone is not None:
+        detector.backbone_config = DeformableDetrConfig(backbone_config=backbone_values(backbone)).backbone_config
+    text = {} if text_encoder is None else {"text_config": text_values(text_encoder)}
+    model = XDetrModel(XDetrConfig(detector_config=detector, **text, **config_values))
+    reports = load_published(model, Published(backbone=backbone, detector=name, text_encoder=text_encoder))
+    loaded = tuple(weight for report in reports for weight in report.weights.loaded)
+    left = sorted(set(model.state_dict()) - set(loaded))
+    unused = tuple(weight for report in reports for weight in report.weights.unused)
+    return model.eval(), WeightReport(loaded=loaded, initialised=tuple(left), unused=unused)
 
 
-def _check_fit(directory: Path, report: WeightReport) -> None:
-    loaded, new = (sum(n.startswith("model.") for n in names) for names in (report.loaded, report.initialised))
-    if loaded < new:
+def _check_fit(model: XDetrModel, report: PartReport) -> None:
+    own = model.state_dict()
+    taken, random = len(report.weights.loaded), report.random
+    if not taken:
         raise CheckpointError(
-            f"{directory}: only {loaded} of the detector's {loaded + new} weights are in its file with the shape that "
-            "config.json says; give a whole Deformable DETR checkpoint"
+            f"{report.directory}: no weight fits the {report.part}; set model.preset and model.config (from Python: "
+            "the configuration) to this checkpoint's shape"
+        )
+    numbers = [sum(own[name].numel() for name in names) for names in (random, (*report.weights.loaded, *random))]
+    share = max(len(random) / (taken + len(random)), numbers[0] / numbers[1])
+    if share > MOST_RANDOM:
+        raise CheckpointError(
+            f"{report.directory}: only {taken} of the {report.part}'s {taken + len(random)} weights are in it with the "
+            f"model's shape, {share:.0%} would be random (first: {random[0]}); give a whole checkpoint, or set "
+            "model.preset and model.config to its shape"
         )
 
 
-def load_backbone(model: XDetrModel, name: str | os.PathLike[str]) -> WeightReport:
-    """Put a published transformers ResNet's weights where name and shape fit. Raises CheckpointError."""
-    weights = read_weights(weights_directory(name))
-    return load_by_name(model, {f"model.backbone.model.{k.removeprefix('resnet.')}": v for k, v in weights.items()})
+def _load_backbone(model: XDetrModel, name: Name) -> PartReport:
+    directory = weights_directory(name)
+    backbone_values(directory)
+    weights = {f"model.backbone.model.{k.removeprefix('resnet.')}": v for k, v in read_weights(directory).items()}
+    names = [k for k in model.state_dict() if k.startswith("model.backbone.")]
+    return PartReport(part="backbone", directory=directory, weights=load_by_name(model, weights, tuple(names)))
 
 
-def load_detector(model: XDetrModel, name: str | os.PathLike[str]) -> WeightReport:
-    """Put a published Deformable DETR's weights where name and shape fit. Raises CheckpointError."""
-    published = {translate(k): v for k, v in read_weights(weights_directory(name)).items()}
-    return load_by_name(model, with_tied_heads(published, model.state_dict()))
+def _load_detector(model: XDetrModel, name: Name, *, with_backbone: bool) -> PartReport:
+    directory = weights_directory(name)
+    _check_stages(directory, _detector_values(directory), model.config.detector_config)
+    published = {translate(k): v for k, v in read_weights(directory).items()}
+    names = [
+        k
+        for k in model.state_dict()
+        if k.startswith(("model.", "class_embed.", "bbox_embed."))
+        and (with_backbone or not k.startswith("model.backbone."))
+    ]
+    if not with_backbone:
+        published = {k: v for k, v in published.items() if not k.startswith("model.backbone.")}
+    weights = load_by_name(model, with_tied_heads(published, names), tuple(names))
+    return PartReport(part="detector", directory=directory, weights=weights)
 
 
-def load_text_encoder(model: XDetrModel, name: str | os.PathLike[str]) -> WeightReport:
-    """Put published weights into a model's text encoder. Raises CheckpointError."""
+def _check_stages(directory: Path, values: Mapping[str, Any], config: Any) -> None:
+    """What a Deformable DETR is, beyond its sizes: weights of one kind in a network of another mean nothing."""
+    for key in ("two_stage", "with_box_refine"):
+        have, want = bool(values.get(key, False)), bool(getattr(config, key))
+        if have != want:
+            raise CheckpointError(
+                f"{directory}: has {key} {str(have).lower()}, the model {str(want).lower()}; set "
+                f"model.config.detector_config.{key} to {str(have).lower()}, or give another detector"
+            )
+
+
+def load_text_encoder(model: XDetrModel, name: Name) -> WeightReport:
+    """Put published weights into a model's text encoder. Raises CheckpointError as :func:`load_published` does."""
+    return load_published(model, Published(text_encoder=name))[0].weights
+
+
+def _load_text_encoder(model: XDetrModel, name: Name) -> PartReport:
     directory = weights_directory(name)
     try:
         source, info = AutoModel.from_pretrained(
@@ -119,18 +215,65 @@ def load_text_encoder(model: XDetrModel, name: str | os.PathLike[str]) -> Weight
         raise CheckpointError(f"{directory}: is no text encoder that loads ({one_line(error)})") from error
     invented = set(info["missing_keys"])
     weights = {f"text_encoder.{k}": v for k, v in source.state_dict().items() if k not in invented}
-    own = {k: v for k, v in model.state_dict().items() if k.startswith("text_encoder.")}
-    report = load_by_name(model, weights, names=tuple(own))
-    if not report.loaded:
-        raise CheckpointError(f"{directory}: no weight fits the text encoder; set text_config to this checkpoint's")
-    return report
+    own = tuple(k for k in model.state_dict() if k.startswith("text_encoder."))
+    return PartReport(part="text encoder", directory=directory, weights=load_by_name(model, weights, own))
+
+
+def text_values(name: Name) -> dict[str, Any]:
+    """The configuration of a published text encoder, which a model must have to take its weights.
+
+    Raises CheckpointError.
+    """
+    directory = checkpoint_directory(name)
+    values = _config_values(directory)
+    if "model_type" not in values:
+        raise CheckpointError(f"{directory}/config.json: has no model_type, so it is no text encoder")
+    return values
+
+
+def backbone_values(name: Name) -> dict[str, Any]:
+    """The configuration of a published transformers ResNet, with the stages that the detector sees.
+
+    Raises CheckpointError.
+    """
+    directory = checkpoint_directory(name)
+    values = _config_values(directory)
+    if values.get("model_type") != "resnet":
+        raise CheckpointError(f"{directory}: holds a {values.get('model_type')!r} model, not transformers' 'resnet'")
+    shape = ("embedding_size", "hidden_sizes", "depths", "layer_type", "hidden_act", "downsample_in_first_stage")
+    return RESNET50_BACKBONE | {key: values[key] for key in shape if key in values}
+
+
+def normalisation_of(name: Name) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and deviation of the colours that published weights were trained with, from ``preprocessor_config.json``.
+
+    None where there is no such file. Raises CheckpointError for one that cannot be followed.
+    """
+    file = checkpoint_directory(name) / "preprocessor_config.json"
+    if not file.is_file():
+        return None
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        scale = float(values.get("rescale_factor", 1 / 255))
+        mean, std = (tuple(map(float, values.get(key, default))) for key, default in _IMAGENET.items())
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{file}: cannot be read ({one_line(error)}); copy it again, or remove it") from error
+    if not values.get("do_normalize", True):
+        mean, std = (0.0,) * 3, (1.0,) * 3
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0 or abs(scale - 1 / 255) > 1e-6:
+        raise CheckpointError(
+            f"{file}: must have image_mean and image_std of three colours and a rescale_factor of 1/255; photos are "
+            "normalised in no other way here"
+        )
+    return mean, std
+
+
+_IMAGENET = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
 
 
 def detector_config(directory: Path) -> DeformableDetrConfig:
     """The configuration of a Deformable DETR with a transformers ResNet for its timm one. Raises CheckpointError."""
-    values = _config_values(directory)
-    if values.get("model_type") != "deformable_detr":
-        raise CheckpointError(f"{directory}: holds a {values.get('model_type')!r} model, not 'deformable_detr'")
+    values = _detector_values(directory)
     backbone = dict(values.get("backbone_config") or {})
     if backbone.get("model_type") != "resnet":
         timm_name = str(backbone.get("backbone") or values.get("backbone") or "resnet50").split(".")[0]
@@ -146,6 +289,13 @@ def detector_config(directory: Path) -> DeformableDetrConfig:
     except Exception as error:  # as many ways as the configuration has fields
         raise CheckpointError(f"{directory}/config.json: cannot be read ({one_line(error)})") from error
     return config
+
+
+def _detector_values(directory: Path) -> dict[str, Any]:
+    values = _config_values(directory)
+    if values.get("model_type") != "deformable_detr":
+        raise CheckpointError(f"{directory}: holds a {values.get('model_type')!r} model, not 'deformable_detr'")
+    return values
 
 
 def _config_values(directory: Path) -> dict[str, Any]:
@@ -211,19 +361,3 @@ def load_by_name(model: XDetrModel, weights: Mapping[str, Tensor], names: tuple[
     left = set(reported) - set(loaded)
     unused = [name for name in weights if name not in set(loaded) and not _IGNORED.search(name)]
     return WeightReport(loaded=tuple(loaded), initialised=tuple(sorted(left)), unused=tuple(sorted(unused)))
-
-
-def _text_config(directory: Path) -> dict[str, Any]:
-    values = _config_values(directory)
-    if "model_type" not in values:
-        raise CheckpointError(f"{directory}/config.json: has no model_type, so it is no text encoder")
-    return values
-
-
-def _merged(first: WeightReport, second: WeightReport) -> WeightReport:
-    loaded = (*first.loaded, *second.loaded)
-    return WeightReport(
-        loaded=loaded,
-        initialised=tuple(name for name in first.initialised if name not in set(second.loaded)),
-        unused=(*first.unused, *second.unused),
-    )

@@ -13,6 +13,7 @@ from xdetr_model.alignment import align
 from xdetr_model.device import BatchRunner, Precision, dtype_of, pick_device
 from xdetr_model.errors import CheckpointError, one_line
 from xdetr_model.grounders.fingerprint import fingerprint
+from xdetr_model.grounders.full_boxes import half_precision, keep_boxes_full
 from xdetr_model.grounders.protocol import Candidates, PhraseQuery, check_call
 from xdetr_model.grounders.zero_shot import ADAPTERS, Adapter, Detector, Pass, Pooling
 from xdetr_model.network.text_tower import check_tokenizer
@@ -24,7 +25,8 @@ class HfZeroShotGrounder:
     """See :class:`xdetr_model.grounders.protocol.Grounder`. Scores are probabilities, 0..1.
 
     ``pooling`` is how the tokens of a phrase make its score (Grounding DINO only); ``context`` reads a phrase in its
-    sentence where the detector can (Grounding DINO), or with the sentence's other phrases (OmDet-Turbo). Only photos
+    sentence where the detector can (Grounding DINO), or with the sentence's other phrases (OmDet-Turbo). ``precision``
+    is that of the layers: weights and every coordinate are float32 (``full_boxes``). Only photos
     of one input size are batched, because these networks let padding leak into results.
     """
 
@@ -48,13 +50,13 @@ class HfZeroShotGrounder:
         self._fingerprint = fingerprint(model, check_tokenizer(tokenizer), options)
         target, dtype = pick_device(device), dtype_of(precision)
         detector = Detector(
-            model=align(model.to(device=target, dtype=dtype).eval()),
+            model=align(keep_boxes_full(model.to(device=target, dtype=torch.float32).eval())),
             tokenizer=tokenizer,
             device=target,
-            dtype=dtype,
             pooling=pooling,
             context=context,
         )
+        self._device, self._dtype = target, dtype
         self._adapter: Adapter = ADAPTERS[kind](detector)
         self._runner = BatchRunner(batch_size)
 
@@ -132,4 +134,5 @@ class HfZeroShotGrounder:
 
     @torch.inference_mode()
     def _run(self, jobs: Sequence[Pass], keep: int) -> list[list[Candidates]]:
-        return self._runner.run(jobs, lambda batch: self._adapter.run(batch, keep))
+        with half_precision(self._device, self._dtype):
+            return self._runner.run(jobs, lambda batch: self._adapter.run(batch, keep))

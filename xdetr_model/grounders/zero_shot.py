@@ -58,14 +58,13 @@ class Detector:
     model: Any
     tokenizer: PreTrainedTokenizerBase
     device: torch.device
-    dtype: torch.dtype
     pooling: Pooling
     context: bool
 
     def pixels(self, passes: Sequence[Pass]) -> Tensor:
         """``[B, 3, H, W]`` on the device."""
         stacked = np.stack([p.photo.pixels for p in passes])
-        return torch.from_numpy(stacked).to(device=self.device, dtype=self.dtype)
+        return torch.from_numpy(stacked).to(self.device)
 
 
 def split_by_sentence(photo: PreparedPhoto, place: int, phrases: Sequence[PhraseQuery]) -> list[Pass]:

@@ -29,6 +29,8 @@ from xdetr_model.network.configuration import (
 )
 from xdetr_model.network.model import XDetrOutput
 
+MOSTLY = 0.5  # of a predicted box within a crowd's: from then on it may be one of the crowd
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionTerms:
@@ -110,14 +112,16 @@ class Criterion:
             return self._losses(output, targets)
 
     def _losses(self, output: XDetrOutput, targets: Targets) -> Losses:
-        boxes = mean_count(torch.tensor(len(targets.boxes_cxcywh_norm), device=output.objects.device))
+        count = mean_count(torch.tensor(len(targets.boxes_cxcywh_norm), device=output.objects.device))
         matches = self._match(output.objectness_logits, output.boxes_cxcywh_norm, targets)
-        layers = self._detection(output.objectness_logits, output.boxes_cxcywh_norm, None, matches, targets, boxes)
-        proposals = self._proposals(output, targets, boxes)
+        layers = self._detection(output.objectness_logits, output.boxes_cxcywh_norm, None, matches, targets, count)
+        proposals = self._proposals(output, targets, count)
         first = 0 if self.rules.layers == "all" else len(matches) - 1
         words = [
-            self._align_words(objects, output.tokens, targets, match)
-            for objects, match in zip(output.objects[first:], matches[first:], strict=True)
+            self._align_words(objects, boxes, output.tokens, targets, match)
+            for objects, boxes, match in zip(
+                output.objects[first:], output.boxes_cxcywh_norm[first:], matches[first:], strict=True
+            )
         ]
         o2t, t2o = torch.stack([w.left_to_right for w in words]), torch.stack([w.right_to_left for w in words])
         captions = self._align_captions(output, targets)
@@ -164,7 +168,9 @@ class Criterion:
         counted = targets.is_annotated[:, None].expand(logits_LBQ.shape[1:])
         counted = counted if usable_BQ is None else counted & usable_BQ
         terms = [
-            _layer_terms(logits, boxes, match, targets.boxes_cxcywh_norm, counted, self.objectness)
+            _layer_terms(
+                logits, boxes, match, targets.boxes_cxcywh_norm, counted & ~unclear(boxes, targets), self.objectness
+            )
             for logits, boxes, match in zip(logits_LBQ, boxes_LBQ4, matches, strict=True)
         ]
         columns = [torch.stack(column) / count.to(logits_LBQ.dtype) for column in zip(*terms, strict=True)]
@@ -180,12 +186,17 @@ class Criterion:
         matches = self._match(logits[None], boxes[None], targets)
         return self._detection(logits[None], boxes[None], usable, matches, targets, count)
 
-    def _align_words(self, objects_BQd: Tensor, tokens_NTd: Tensor, targets: Targets, matches: Matches) -> Contrast:
+    def _align_words(
+        self, objects_BQd: Tensor, boxes_BQ4: Tensor, tokens_NTd: Tensor, targets: Targets, matches: Matches
+    ) -> Contrast:
         batch, queries, _ = objects_BQd.shape
         objects, tokens = objects_BQd.flatten(0, 1), tokens_NTd.flatten(0, 1)
         photo_of_object = torch.arange(batch, device=objects.device).repeat_interleave(queries)
         pairs = _word_pairs(matches, targets, queries)
         is_column = self._objects_in_denominator(matches, pairs, targets, batch, queries)
+        if len(targets.ignored_photo):  # what names an object of a crowd may be right
+            is_matched = torch.zeros_like(is_column).index_fill(0, matches.photo * queries + matches.prediction, True)
+            is_column = is_column & (is_matched | ~unclear(boxes_BQ4, targets).flatten())
         photo_of_token = targets.query_photo.repeat_interleave(targets.input_ids.shape[1])
         is_token = targets.is_word.flatten() & targets.is_annotated[photo_of_token]
         return contrast(
@@ -194,7 +205,7 @@ class Criterion:
             Pairs(_renumber(is_column)[pairs.left], _renumber(is_token)[pairs.right], pairs.text),
             self.rules.temperature,
             self.rules.same_text == "ignore",
-            self.rules.gather,
+            self.rules.gather_words,
         )
 
     def _objects_in_denominator(
@@ -225,7 +236,7 @@ class Criterion:
             Pairs(left, right, targets.caption_text[sentences]),
             self.rules.temperature,
             self.rules.same_text == "ignore",
-            self.rules.gather,
+            self.rules.gather_captions,
         )
 
 
@@ -240,6 +251,24 @@ def objectness_loss(logits: Tensor, is_object: Tensor, form: ObjectnessLoss) -> 
     return weight * missed**form.gamma * cross_entropy
 
 
+@torch.no_grad()
+def unclear(boxes_cxcywh_BQ4: Tensor, targets: Targets) -> Tensor:
+    """``[B, Q]`` True where at least ``MOSTLY`` of a predicted box lies in an ignored one of its photo."""
+    batch, queries = boxes_cxcywh_BQ4.shape[:2]
+    found = torch.zeros(batch, queries, dtype=torch.bool, device=boxes_cxcywh_BQ4.device)
+    if not len(targets.ignored_photo):
+        return found
+    boxes_IQ4 = cxcywh_to_xyxy(boxes_cxcywh_BQ4)[targets.ignored_photo]
+    crowds_I14 = targets.ignored_xyxy_norm.to(boxes_IQ4.dtype)[:, None]
+    sides = torch.minimum(boxes_IQ4[..., 2:], crowds_I14[..., 2:]) - torch.maximum(
+        boxes_IQ4[..., :2], crowds_I14[..., :2]
+    )
+    inside = sides.clamp(min=0).prod(-1)
+    area = (boxes_IQ4[..., 2:] - boxes_IQ4[..., :2]).prod(-1)
+    is_inside_IQ = inside >= MOSTLY * area
+    return found.index_put((targets.ignored_photo,), is_inside_IQ, accumulate=True)
+
+
 def _layer_terms(
     logits_BQ: Tensor,
     boxes_BQ4: Tensor,
@@ -248,10 +277,10 @@ def _layer_terms(
     counted_BQ: Tensor,
     form: ObjectnessLoss,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Sums of objectness, 1 - GIoU and L1 over a batch."""
+    """Sums of objectness, 1 - GIoU and L1 over a batch; matched predictions count in any case."""
     is_object = torch.zeros_like(logits_BQ, dtype=torch.bool)
     is_object[matches.photo, matches.prediction] = True
-    objectness = objectness_loss(logits_BQ, is_object, form).masked_fill(~counted_BQ, 0).sum()
+    objectness = objectness_loss(logits_BQ, is_object, form).masked_fill(~(counted_BQ | is_object), 0).sum()
     predicted = boxes_BQ4[matches.photo, matches.prediction]
     wanted = targets_R4[matches.region].to(predicted.dtype)
     giou = (1 - giou_xyxy(cxcywh_to_xyxy(predicted), cxcywh_to_xyxy(wanted))).sum()

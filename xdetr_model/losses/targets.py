@@ -43,10 +43,13 @@ class PhotoTarget:
 
     ``boxes_xyxy_norm=None`` means that nobody drew boxes on this photo (an image-caption pair): it stays outside the
     detection losses and outside the denominators of eq. 4 and 5. An empty tuple means that there is nothing on it.
+    ``ignored_xyxy_norm``: boxes around objects that nobody told apart (a crowd): what is found there is neither right
+    nor wrong.
     """
 
     boxes_xyxy_norm: Sequence[Sequence[float]] | None
     queries: tuple[QueryTarget, ...] = ()
+    ignored_xyxy_norm: Sequence[Sequence[float]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,8 @@ class Targets:
     """A batch of B photos with R regions in all, and N texts of T tokens.
 
     ``boxes_cxcywh_norm [R, 4]`` of all photos one after the other, ``regions_per_photo`` how many are whose,
-    ``is_annotated [B]`` False where nobody drew boxes; ``input_ids``, ``attention_mask``, ``is_word [N, T]``,
+    ``is_annotated [B]`` False where nobody drew boxes; ``ignored_xyxy_norm [I, 4]`` and ``ignored_photo [I]`` where
+    objects are that nobody told apart; ``input_ids``, ``attention_mask``, ``is_word [N, T]``,
     ``query_photo [N]``, ``is_caption [N]``, ``caption_text [N]`` (a hash of the text).
     ``positive_region [P]``, ``positive_token [P]`` (n * T + t) and ``positive_text [P]`` (a hash of the phrase) say
     which token names which region, and by which phrase.
@@ -85,6 +89,8 @@ class Targets:
     boxes_cxcywh_norm: Tensor
     regions_per_photo: tuple[int, ...]
     is_annotated: Tensor
+    ignored_xyxy_norm: Tensor
+    ignored_photo: Tensor
     input_ids: Tensor
     attention_mask: Tensor
     is_word: Tensor
@@ -129,6 +135,8 @@ def collate_targets(photos: Sequence[PhotoTarget], tokenizer: PreTrainedTokenize
         boxes_cxcywh_norm=boxes,
         regions_per_photo=tuple(len(index) for index in new_index),
         is_annotated=torch.tensor([p.boxes_xyxy_norm is not None for p in photos], dtype=torch.bool),
+        ignored_xyxy_norm=torch.cat([torch.zeros(0, 4), *(_ignored(p, b) for b, p in enumerate(photos))]),
+        ignored_photo=torch.tensor([b for b, p in enumerate(photos) for _ in p.ignored_xyxy_norm], dtype=torch.long),
         input_ids=tokenized.input_ids,
         attention_mask=tokenized.attention_mask,
         is_word=tokenized.is_word,
@@ -171,6 +179,12 @@ def _collate_boxes(photos: Sequence[PhotoTarget]) -> tuple[Tensor, list[dict[int
     )
     boxes = torch.cat(kept) if kept else torch.zeros(0, 4)
     return boxes, new_index, counts
+
+
+def _ignored(photo: PhotoTarget, index: int) -> Tensor:
+    corners = torch.tensor([list(box) for box in photo.ignored_xyxy_norm], dtype=torch.float32).reshape(-1, 4)
+    _check_boxes(corners, index)
+    return corners.clamp(0, 1)
 
 
 def _corners(photo: PhotoTarget, index: int) -> Tensor:

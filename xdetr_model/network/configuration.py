@@ -49,7 +49,8 @@ class ObjectnessLoss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignmentRules:
-    """What stands in the denominators of eq. 4-7; ``gather`` adds the other ranks' objects and tokens to them.
+    """What stands in the denominators of eq. 4-7. ``gather_words`` adds the other ranks' objects and tokens to those of
+    eq. 4 and 5, ``gather_captions`` their photos and captions to those of eq. 6 and 7.
 
     ``layers``: eq. 4 and 5 hold for the last decoder layer's objects, or are summed over all layers' (as in MDETR).
     """
@@ -59,7 +60,8 @@ class AlignmentRules:
     textless_regions: Treatment = "ignore"
     unmatched_objects: Treatment = "negative"
     same_text: Treatment = "negative"
-    gather: bool = False
+    gather_words: bool = False
+    gather_captions: bool = False
 
 
 @strict
@@ -109,9 +111,12 @@ class XDetrConfig(PreTrainedConfig):  # type: ignore[misc]
     textless_regions: str = "ignore"
     unmatched_objects: str = "negative"
     same_text: str = "negative"
-    gather_negatives: bool = False
+    gather_words: bool = False
+    gather_captions: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
+        if kwargs.pop("gather_negatives", False):  # what checkpoints of 0.1.0 call both together
+            self.gather_words = self.gather_captions = True
         super().__post_init__(**kwargs)
         self._check_choices()
         self._check_ranges()
@@ -138,6 +143,12 @@ class XDetrConfig(PreTrainedConfig):  # type: ignore[misc]
         for name in _WEIGHTS:
             if getattr(self, name) < 0:
                 raise ModelConfigError(f"{name}={getattr(self, name)} must not be negative: use 0 to switch it off")
+        positions = text_positions(self.text_config)
+        if positions is not None and self.max_text_tokens > positions:
+            raise ModelConfigError(
+                f"max_text_tokens={self.max_text_tokens} is more than the {positions} tokens that the text encoder has "
+                "positions for: lower it (in a run file: model.config.max_text_tokens), or give another text encoder"
+            )
         backbone = self.detector_config.backbone_config  # type: ignore[union-attr]
         if backbone.model_type != "resnet":
             raise ModelConfigError(
@@ -172,7 +183,8 @@ class XDetrConfig(PreTrainedConfig):  # type: ignore[misc]
             textless_regions=_treatment(self.textless_regions),
             unmatched_objects=_treatment(self.unmatched_objects),
             same_text=_treatment(self.same_text),
-            gather=self.gather_negatives,
+            gather_words=self.gather_words,
+            gather_captions=self.gather_captions,
         )
 
 
@@ -188,6 +200,22 @@ _WEIGHTS = (
     "i2c_weight",
     "c2i_weight",
 )
+
+
+# their first positions stand for padding
+_OFFSET_POSITIONS = frozenset(
+    {"roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "mpnet", "longformer", "xmod"}
+)
+
+
+def text_positions(config: Any) -> int | None:
+    """How many tokens a text encoder of this configuration has a table of positions for; None where it has no table
+    (rotary positions end nowhere)."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None or any("rope" in key for key in config.to_dict()):
+        return None
+    offset = int(config.pad_token_id or 0) + 1 if config.model_type in _OFFSET_POSITIONS else 0
+    return int(positions) - offset
 
 
 def _treatment(value: str) -> Treatment:

@@ -68,7 +68,10 @@ def scaled_rate(base_rate: float, full_batch: int) -> float:
 def build_optimizer(
     groups: tuple[ParameterGroup, ...], rates: Mapping[GroupName, float], kind: OptimizerName, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Adam (decay as an L2 term in the gradient) or AdamW (decoupled), with one rate per group.
+    """AdamW (decoupled decay) or Adam (decay as an L2 term in the gradient), with one rate per group.
+
+    The paper's "Adam with weight decay" is AdamW: MDETR's ``--optimizer adam`` builds ``torch.optim.AdamW``. As an L2
+    term the decay is divided by its own size, and a row without gradient (a rare word) loses about the rate a step.
 
     Raises ModelConfigError for an unknown kind and for a group without a rate.
     """

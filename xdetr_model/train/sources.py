@@ -98,6 +98,8 @@ def no_targets(device: torch.device) -> Targets:
         boxes_cxcywh_norm=torch.zeros(0, 4, device=device),
         regions_per_photo=(),
         is_annotated=truths,
+        ignored_xyxy_norm=torch.zeros(0, 4, device=device),
+        ignored_photo=integers,
         input_ids=integers.reshape(0, 0),
         attention_mask=integers.reshape(0, 0),
         is_word=truths.reshape(0, 0),

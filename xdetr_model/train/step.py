@@ -83,12 +83,13 @@ class TrainStep:
     """Trains ``model`` in place, one call per optimiser step.
 
     Under torch.distributed (initialised before, model on its device) the gradients are averaged over the processes,
-    and with ``gather_negatives`` of the model's configuration the contrastive losses see all processes' negatives.
+    and with ``gather_words`` and ``gather_captions`` of the model's configuration the contrastive losses see all
+    processes' negatives.
 
     Several micro-batches in one call accumulate: the step's gradient is the mean of theirs. That is *not* the gradient
     of one large batch: every loss is a mean over the boxes or phrases of its own micro-batch, so micro-batches weigh
     alike however much they hold, and the contrastive losses compare only within a micro-batch. Detection losses of
-    micro-batches with equally many boxes do agree; more negatives need more memory or ``gather_negatives``.
+    micro-batches with equally many boxes do agree; more negatives need more memory, or gathering.
     """
 
     def __init__(

@@ -26,24 +26,31 @@ from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.order import Schedule, Stream
 from xdetr_data.loading.sample import LoadCounts, UnreadableSample
 from xdetr_data.loading.shard_set import open_shards
+from xdetr_data.loading.visits import Visits
 from xdetr_model.photos import PhotoTransform
 from xdetr_model.train.batch import SOURCE_NAMES, SourceName, StepBatch
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class SourceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A finished dataset (path or fsspec address), and how many of its photos a process takes in a step."""
+    """Finished datasets (paths or fsspec addresses), and how many of their photos a process takes in a step.
 
-    path: str
+    ``shares``: of a pass, what each dataset has of it (of any sum); None mixes them in proportion to their visits, so
+    that every one of them comes once a pass.
+    """
+
+    paths: tuple[str, ...]
     batch_size: int
+    shares: tuple[float, ...] | None = None
 
 
 class TrainBatches:
     """One process's batches of up to three sources, epoch by epoch.
 
-    An epoch goes once over the first of full, pseudo and weak that is there; the others cycle: they go on where the
-    epoch before stopped and begin again, in another order, when they are through. ``sources`` without an entry, or with
+    An epoch goes once over the first of full, pseudo and weak that is there (``data.unit``: over its photos, or over
+    their paragraphs); the others cycle: they go on where the epoch before stopped and begin again, in another order,
+    when they are through. ``sources`` without an entry, or with
     batch size 0, give nothing. Raises ConfigError or InputError in one line for a set that cannot be trained on.
     """
 
@@ -63,17 +70,19 @@ class TrainBatches:
         self._data = data
         transform = transform or PhotoTransform(shortest_px=max(data.shortest_px), longest_px=data.longest_px)
         self._to_device = ToDevice(torch.device(device), transform)
-        self._paths = {
-            name: sources[name].path for name in SOURCE_NAMES if name in sources and sources[name].batch_size
-        }
-        if not self._paths:
+        wanted = {name: sources[name] for name in SOURCE_NAMES if name in sources and sources[name].batch_size}
+        if not wanted:
             raise ConfigError("no source to train on: give --full, --pseudo or --weak, with a batch size above 0")
-        self._sets = {name: open_shards(path, name) for name, path in self._paths.items()}
+        self._sets = {
+            name: Visits(sets=tuple(open_shards(path, name) for path in one.paths), unit=data.unit)
+            for name, one in wanted.items()
+        }
         streams = [
             Stream(
                 source=name,
-                rows_per_shard=one.rows_per_shard,
-                batch_size=sources[name].batch_size,
+                sizes=one.sizes,
+                shares=wanted[name].shares,
+                batch_size=wanted[name].batch_size,
                 seed=data.seed,
                 rank=rank,
                 world_size=world_size,
@@ -99,9 +108,10 @@ class TrainBatches:
             "sources": {
                 stream.source: {
                     "batch_size": stream.batch_size,
-                    "samples": sum(stream.rows_per_shard),
-                    "shards": len(stream.rows_per_shard),
-                    "config_hash": self._sets[name].manifest.config_hash,
+                    "shares": stream.shares,
+                    "visits": [sum(one) for one in stream.sizes],
+                    "shards": [len(one) for one in stream.sizes],
+                    "config_hash": [one.manifest.config_hash for one in self._sets[name].sets],
                 }
                 for name, stream in zip(self._sets, streams, strict=True)
             },
@@ -114,8 +124,8 @@ class TrainBatches:
 
     @property
     def samples(self) -> dict[SourceName, int]:
-        """Samples of each source, over all ranks."""
-        return {name: one.manifest.rows for name, one in self._sets.items()}
+        """Samples of each source, over all its datasets and all ranks."""
+        return {name: sum(one.manifest.rows for one in visits.sets) for name, visits in self._sets.items()}
 
     @property
     def position(self) -> tuple[int, int]:
@@ -169,9 +179,10 @@ class TrainBatches:
                 self._in_row[name] = 0 if problem is None else self._in_row[name] + 1
                 self.last_unreadable = problem or self.last_unreadable
                 if problem is not None and (self._in_row[name] >= self._data.max_unreadable or name not in raw.batches):
+                    urls = [one.folder.url for one in self._sets[name].sets]
                     raise InputError(
-                        f"--{name} {self._paths[name]}: {self._data.max_unreadable} samples in a row are unreadable "
-                        f"(one of them {problem.key}: {problem.detail}); see 'xdetr-data validate {self._paths[name]}'"
+                        f"--{name} {', '.join(urls)}: {self._data.max_unreadable} samples in a row are unreadable "
+                        f"(one of them {problem.key}: {problem.detail}); see 'xdetr-data validate {urls[0]}'"
                     )
 
     def state_dict(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pipelines.train.loading.requests import Request
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.order import Place
 from xdetr_data.loading.sample import LoadCounts, LoadedPhoto, UnreadableSample, load_sample
-from xdetr_data.loading.shard_set import Location, ShardSet
+from xdetr_data.loading.visits import Visit, Visits
 from xdetr_model.losses.targets import PhotoTarget, PhraseTarget, QueryTarget, Targets, collate_targets
 from xdetr_model.train.batch import SourceName
 
@@ -27,7 +27,7 @@ class StepLoader(Dataset[RawStep]):
 
     def __init__(
         self,
-        sets: Mapping[SourceName, ShardSet],
+        sets: Mapping[SourceName, Visits],
         data: DataConfig,
         tokenizer: PreTrainedTokenizerBase,
         max_text_tokens: int,
@@ -50,8 +50,8 @@ class StepLoader(Dataset[RawStep]):
             unreadable[name] = []
             photos: list[LoadedPhoto] = []
             end = begin
-            for place, location in wanted:
-                photo, problem = self._load(name, place, location)
+            for place, visit in wanted:
+                photo, problem = self._load(name, place, visit)
                 unreadable[name].append(problem)
                 counts += LoadCounts(photos_unreadable=int(problem is not None))
                 if photo is not None:  # into the slot at once: memory that is free again is there for the next photo
@@ -65,27 +65,24 @@ class StepLoader(Dataset[RawStep]):
                 begin = end
         return RawStep(slot=slot, batches=batches, counts=counts, unreadable=unreadable)
 
-    def _load(
-        self, name: SourceName, place: Place, location: Location
-    ) -> tuple[LoadedPhoto | None, UnreadableSample | None]:
+    def _load(self, name: SourceName, place: Place, visit: Visit) -> tuple[LoadedPhoto | None, UnreadableSample | None]:
         """The sample, or the one that stands in for it and the problem; no photo where that many fail in a row."""
-        loaded = self._try(name, place, location)
+        loaded = self._try(name, place, visit)
         if isinstance(loaded, LoadedPhoto):
             return loaded, None
-        rows = self._sets[name].rows_per_shard[place.shard]
         for trial in range(1, self._data.max_unreadable):
-            row = (place.row + rows // 2 + trial) % rows  # of the same shard, which is indexed, but not its neighbour
-            other = self._try(name, place, self._sets[name].locate(place.shard, row))
+            other = self._try(name, place, self._sets[name].stand_in(place.shard, visit, trial))
             if isinstance(other, LoadedPhoto):
                 return other, loaded
         return None, loaded
 
-    def _try(self, name: SourceName, place: Place, location: Location) -> LoadedPhoto | UnreadableSample:
+    def _try(self, name: SourceName, place: Place, visit: Visit) -> LoadedPhoto | UnreadableSample:
+        location = visit.location
         try:
-            labels, photo = self._sets[name].read(location)
+            labels, photo = self._sets[name].read(visit)
         except OSError as error:
             return UnreadableSample(key=location.key, detail=f"{location.tar}: {error.strerror or error}")
-        return load_sample(location.key, labels, photo, place.number, self._data)
+        return load_sample(location.key, labels, photo, place.number, self._data, visit.paragraph)
 
     def _collate(self, name: SourceName, photos: Sequence[LoadedPhoto], begin: int) -> RawBatch:
         wanted = [photo_target(photo, is_caption=name in CAPTIONS) for photo in photos]
@@ -112,7 +109,10 @@ def photo_target(photo: LoadedPhoto, *, is_caption: bool) -> PhotoTarget:
         )
         for query in photo.queries
     )
-    return PhotoTarget(boxes_xyxy_norm=None if is_caption else photo.boxes_xyxy_norm.tolist(), queries=queries)
+    if is_caption:
+        return PhotoTarget(boxes_xyxy_norm=None, queries=queries)
+    boxes, crowds = photo.boxes_xyxy_norm.tolist(), photo.crowds_xyxy_norm.tolist()
+    return PhotoTarget(boxes_xyxy_norm=boxes, queries=queries, ignored_xyxy_norm=crowds)
 
 
 def start_worker(_: int) -> None:

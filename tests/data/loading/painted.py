@@ -12,6 +12,7 @@ from xdetr_data.manifest import Manifest, ShardEntry, write_manifest
 from xdetr_data.photos.photo import Photo, check_photo
 from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query, Region
 from xdetr_data.schema import SCHEMA_VERSION
+from xdetr_data.shards.groups import groups_per_sample
 from xdetr_data.shards.writer import Sample, shard_name, write_samples
 from xdetr_data.storage import Folder
 
@@ -74,8 +75,10 @@ def write_set(path: Path, shards: Sequence[Sequence[Sample]], config: dict[str, 
     folder = Folder(str(path))
     entries = []
     for number, samples in enumerate(shards):
-        rows, files = write_samples(folder, shard_name(PREFIX, number), samples)
-        entries.append(ShardEntry(shard=number, rows=rows, files=files))
+        stem = shard_name(PREFIX, number)
+        rows, files = write_samples(folder, stem, samples)
+        groups = int(groups_per_sample(folder, stem).sum())
+        entries.append(ShardEntry(shard=number, rows=rows, files=files, groups=groups))
     write_manifest(
         folder,
         Manifest(

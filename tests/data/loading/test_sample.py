@@ -5,11 +5,14 @@ import pytest
 from msgspec.structs import replace
 
 from tests.data.loading.painted import paint, query, record, red_box
+from xdetr_data.loading import sample
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.sample import LoadedPhoto, UnreadableSample, choose_queries, load_sample, says_side
+from xdetr_data.loading.view import View
 from xdetr_data.record import GroundedImage
 from xdetr_data.schema import to_json
 
+VIEW = View(crop_xyxy=(16.0, 0.0, 64.0, 48.0), out_hw=(48, 48), is_flipped=False)
 PLAIN = DataConfig(shortest_px=(48,), longest_px=64, crop=0.0, flip=0.0, jitter=0.0)
 ALL = replace(PLAIN, crop=1.0, flip=1.0, jitter=0.1)
 
@@ -71,21 +74,33 @@ def test_at_most_so_many_queries_are_chosen_in_their_order_and_in_time_all_of_th
     assert len(seen) == 12
 
 
-def test_a_paragraph_is_all_queries_of_one_group() -> None:
-    queries = [query(f"a red box {group}{n}", group) for n in range(3) for group in "xyz"]
-    config = replace(PLAIN, unit="paragraph", queries_per_photo=1)
-    groups = set()
-    for number in range(20):
-        texts = [one.text for one in load(record("a", queries=queries), config, number).queries]
-        assert len(texts) == 3
-        (group,) = {text[-2] for text in texts}
-        groups.add(group)
-    assert groups == {"x", "y", "z"}
+def load_paragraph(labels: GroundedImage, paragraph: int, config: DataConfig = PLAIN) -> LoadedPhoto | UnreadableSample:
+    data = paint(labels.image.size_hw, labels.regions[0].box_xyxy)
+    return load_sample(labels.key, to_json(labels), data, 0, config, paragraph)
+
+
+def test_a_paragraph_is_all_queries_of_one_group_in_the_order_of_the_labels() -> None:
+    labels = record("a", queries=[query(f"a red box {group}{n}", group) for n in range(3) for group in "zxy"])
+    for paragraph, group in enumerate("zxy"):
+        loaded = load_paragraph(labels, paragraph, replace(PLAIN, unit="paragraph", queries_per_photo=1))
+        assert isinstance(loaded, LoadedPhoto)
+        assert [one.text for one in loaded.queries] == [f"a red box {group}{n}" for n in range(3)]
+    missing = load_paragraph(labels, 3)
+    assert isinstance(missing, UnreadableSample)
+    assert "no paragraph 3" in missing.detail
+
+
+def test_paragraphs_of_one_photo_are_augmented_apart() -> None:
+    labels = record("a", queries=[query(f"a red box {group}", group) for group in "vwxyz"])
+    shown = [load_paragraph(labels, paragraph, replace(ALL, unit="paragraph")) for paragraph in range(5)]
+    assert len({one.recolour for one in shown if isinstance(one, LoadedPhoto)}) == 5
 
 
 def test_a_photo_without_queries_is_a_photo_of_boxes() -> None:
-    for unit in ("photo", "paragraph"):
-        assert choose_queries([], replace(PLAIN, unit=unit), np.random.default_rng(0)) == []
+    assert choose_queries([], PLAIN, np.random.default_rng(0)) == []
+    alone = load_paragraph(record("a", queries=[]), 0)
+    assert isinstance(alone, LoadedPhoto)
+    assert alone.boxes_xyxy_norm.shape == (1, 4)
     assert load(record("a", queries=[])).boxes_xyxy_norm.shape == (1, 4)
 
 
@@ -100,8 +115,17 @@ def test_a_textless_region_stays_and_a_crowd_is_left_out_with_what_names_only_it
     assert loaded.boxes_xyxy_norm * [64, 48, 64, 48] == pytest.approx(np.array([boxes[0], boxes[2]]))
     assert [[phrase.regions for phrase in one.phrases] for one in loaded.queries] == [[(0,)], [], [(1,)]]
     assert [one.text for one in loaded.queries] == [one.text for one in queries]
-    assert loaded.counts.crowd_regions_left_out == 1
+    assert loaded.counts.crowd_regions == 1
+    assert loaded.crowds_xyxy_norm * [64, 48, 64, 48] == pytest.approx(np.array([boxes[1]]))
     assert loaded.counts.phrases_without_region == 1
+
+
+def test_of_a_textless_box_at_a_crops_edge_the_part_that_shows_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample, "draw_view", lambda *_, **__: VIEW)
+    boxes = [(16.0, 12.0, 40.0, 30.0), (0.0, 0.0, 20.0, 48.0), (0.0, 0.0, 16.0, 48.0)]  # 4 of 20 columns; none
+    loaded = load(record("a", boxes_xyxy=boxes))
+    assert loaded.boxes_xyxy_norm * 48 == pytest.approx(np.array([(0, 12, 24, 30), (0, 0, 4, 48)]))
+    assert (loaded.counts.regions_cropped, loaded.counts.regions_cropped_away) == (1, 1)
 
 
 def test_a_crop_takes_regions_away_that_no_chosen_query_names_and_no_others() -> None:

@@ -1,5 +1,6 @@
 """Boxes that no text names become class-agnostic regions, unless they are an object that is there already."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,3 +102,57 @@ def test_every_box_is_appended_in_order_or_rejected_and_what_is_added_is_new(
     for number in lost:
         known = [*named, *(boxes[i] for i in kept if i < number)]
         assert boxes[number] in known or iou_matrix_xyxy([boxes[number]], named).max() >= dedupe_iou
+
+
+PEOPLE_FIRST = ("*", "grounder")
+
+
+def labelled_by(source: str, box: Box) -> GroundedImage:
+    sample = photo(box)
+    region = Region(box_xyxy=box, provenance=Provenance(source=source, annotation_id="c0", detail="also c3"))
+    return msgspec.structs.replace(sample, regions=(region,))
+
+
+def test_a_persons_box_takes_the_place_of_the_models_and_both_are_named() -> None:
+    sample = labelled_by("grounder", BALL)
+    merged, rejects = merge_boxes(sample, [loose(NEARLY)], dedupe_iou=0.7, order=PEOPLE_FIRST)
+    assert rejects == []
+    (region,) = merged.regions
+    assert region.box_xyxy == NEARLY
+    assert region.provenance == Provenance(source="instances", annotation_id="7", detail="also grounder c0 also c3")
+    assert merged.queries == sample.queries  # what the phrase names, and who said so
+
+
+def test_of_equals_and_behind_in_the_order_the_region_stays() -> None:
+    for source, order in (("mixed", PEOPLE_FIRST), ("mixed", ("mixed", "instances")), ("grounder", ())):
+        sample = labelled_by(source, BALL)
+        merged, rejects = merge_boxes(sample, [loose(NEARLY)], dedupe_iou=0.7, order=order)
+        assert (merged, len(rejects)) == (sample, 1)
+
+
+def test_of_several_boxes_around_one_object_the_closest_wins_and_the_others_are_duplicates() -> None:
+    nearer, both = (0.0, 0.0, 10.0, 9.5), labelled_by("grounder", BALL)
+    merged, rejects = merge_boxes(both, [loose(NEARLY, 1), loose(nearer, 2)], dedupe_iou=0.7, order=PEOPLE_FIRST)
+    assert [region.box_xyxy for region in merged.regions] == [nearer]
+    assert [reject.input_ref for reject in rejects] == ["instances#annotations[1]"]
+
+
+def test_a_crowd_takes_nobodys_place() -> None:
+    sample = labelled_by("grounder", BALL)
+    merged, _ = merge_boxes(sample, [loose(NEARLY, is_crowd=True)], dedupe_iou=0.7, order=PEOPLE_FIRST)
+    assert merged.regions[0] == sample.regions[0]
+    assert merged.regions[1].is_crowd
+
+
+@given(BOXES.map(lambda boxes: photo(*dict.fromkeys(boxes))), BOXES)
+def test_with_an_order_every_box_is_still_appended_rejected_or_a_regions(
+    sample: GroundedImage, boxes: list[Box]
+) -> None:
+    given_boxes = [loose(box, number) for number, box in enumerate(boxes)]
+    merged, rejects = merge_boxes(sample, given_boxes, dedupe_iou=0.5, order=("instances", "*"))
+    ids = [region.provenance.annotation_id for region in merged.regions if region.provenance.source == "instances"]
+    assert len(ids) == len(set(ids))
+    assert len(ids) + len(rejects) == len(boxes)
+    assert len(merged.regions) == len(sample.regions) + len(ids) - sum(
+        region.provenance.source == "instances" for region in merged.regions[: len(sample.regions)]
+    )

@@ -4,6 +4,7 @@ import tracemalloc
 from random import Random
 from unittest.mock import patch
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,3 +167,16 @@ def test_a_photo_of_thousands_of_boxes_takes_no_table_of_them_all() -> None:
     tracemalloc.stop()
     assert len(regions) == 6000
     assert peak < 100 << 20  # of all pairs one table alone would take 288 MB
+
+
+def test_of_the_boxes_of_one_object_the_first_in_the_order_is_kept_and_all_are_named() -> None:
+    loose, tight = query(("v", (BALL,))), query(("c", (BALL_AGAIN,)))
+    queries = [msgspec.structs.replace(loose, source="vg"), msgspec.structs.replace(tight, source="coco")]
+    for order, box, source, detail in (
+        ((), BALL, "vg", "also c0"),
+        (("coco", "vg"), BALL_AGAIN, "coco", "also v0"),
+        (("vg",), BALL, "vg", "also c0"),
+    ):
+        (region,), merged = merge_regions(queries, min_iou=0.75, order=order)
+        assert (region.box_xyxy, region.provenance.source, region.provenance.detail) == (box, source, detail)
+        assert [phrase.provenance.source for one in merged for phrase in one.phrases] == ["vg", "coco"]

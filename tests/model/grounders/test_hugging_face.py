@@ -331,3 +331,19 @@ def test_a_model_that_is_no_detector_is_refused(tmp_path: Path) -> None:
 
 def test_lower_case_keeps_every_character_in_its_place() -> None:
     assert lower("İstanbul ÀB") == "İstanbul àb"
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_below_float32_coordinates_are_on_no_grid_and_close(family: str, precision: str) -> None:
+    one = photo(1000, 600, 1)
+    exact, narrow = (
+        grounder(family, precision=kind).ground([one], [[CIRCLE]], keep=100)[0][0] for kind in ("float32", precision)
+    )
+    low, high = narrow.boxes_xyxy[:, :2] / [1000, 600], narrow.boxes_xyxy[:, 2:] / [1000, 600]
+    centres = ((low + high) / 2)[(low > 0) & (high < 1)]  # of what the photo's edge does not cut
+    off_grid = np.abs(centres * 256 - np.round(centres * 256))
+    assert len(centres)
+    assert np.median(off_grid) > 0.01  # with weights of bfloat16 most are on it
+    nearest = np.abs(narrow.boxes_xyxy[:, None] - exact.boxes_xyxy[None]).max(-1).min(1)
+    assert np.median(nearest) < 1000 / 512

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from tests.model.losses import slow_losses
 from tests.model.tiny import TWO_STAGE, tiny_model
-from xdetr_model.losses.criterion import Criterion, Losses, objectness_loss
+from xdetr_model.losses import criterion as criterion_module
+from xdetr_model.losses.criterion import Criterion, Losses, objectness_loss, unclear
 from xdetr_model.losses.targets import PhotoTarget, PhraseTarget, QueryTarget, Targets, collate_targets
 from xdetr_model.network.configuration import AlignmentRules, ObjectnessLoss, XDetrConfig
 from xdetr_model.network.model import XDetrOutput
@@ -393,3 +394,79 @@ def test_every_parameter_gets_a_gradient_even_from_an_empty_batch(photos: list[P
     Criterion.from_config(model.config)(output, targets).total.backward()
     without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert without == []
+
+
+CROWD = (0.5, 0.0, 1.0, 1.0)
+
+
+def crowded(crowds: Boxes) -> Targets:
+    """A dog on the left, and what is on the right was not told apart."""
+    return collate([
+        PhotoTarget(boxes_xyxy_norm=(A_DOG,), queries=(query("a dog", ("a dog", (0,))),), ignored_xyxy_norm=crowds),
+        PhotoTarget(boxes_xyxy_norm=(A_DOG,), queries=(query("a dog", ("a dog", (0,))),)),
+    ])  # fmt: skip
+
+
+def found(*boxes_cxcywh: Boxes) -> Tensor:
+    return torch.tensor([boxes_cxcywh, boxes_cxcywh], dtype=torch.float64)
+
+
+LEFT, RIGHT, ASTRIDE, MOSTLY_LEFT = (
+    (0.25, 0.3, 0.3, 0.4), (0.8, 0.5, 0.2, 0.2), (0.5, 0.5, 0.2, 0.2), (0.45, 0.5, 0.2, 0.2),
+)  # fmt: skip
+
+
+def test_what_lies_for_its_larger_part_in_a_crowd_of_its_photo_is_unclear() -> None:
+    boxes = found(LEFT, RIGHT, ASTRIDE, MOSTLY_LEFT)
+    assert unclear(boxes, crowded((CROWD,))).tolist() == [[False, True, True, False], [False] * 4]
+    assert not unclear(boxes, crowded(())).any()
+    both = unclear(boxes, crowded((CROWD, (0.0, 0.0, 0.5, 1.0))))
+    assert both.tolist() == [[True, True, True, True], [False] * 4]
+
+
+def losses_of(crowds: Boxes, scores: float) -> dict[str, float]:
+    """One layer; the object on the left is found, one on the right has the objectness ``scores``."""
+    targets = crowded(crowds)
+    output = random_output(targets, photos=2, queries=2, layers=1, with_proposals=False)
+    logits = torch.tensor([[[3.0, scores], [3.0, -3.0]]], dtype=torch.float64)
+    return CRITERION(
+        output._replace(objectness_logits=logits, boxes_cxcywh_norm=found(LEFT, RIGHT)[None]), targets
+    ).scalars()
+
+
+def test_an_object_found_in_a_crowd_is_no_background_and_no_negative() -> None:
+    plain, ignored = losses_of((), 4.0), losses_of((CROWD,), 4.0)
+    as_background = float(nn.functional.softplus(torch.tensor(4.0))) / 2  # divided by the number of boxes
+    assert plain["objectness"] - ignored["objectness"] == pytest.approx(as_background)
+    assert losses_of((CROWD,), -2.0)["objectness"] == pytest.approx(ignored["objectness"])
+    assert ignored["t2o"] < plain["t2o"]
+    assert ignored["o2t"] == pytest.approx(plain["o2t"])
+
+
+def test_an_object_that_is_matched_in_a_crowd_counts() -> None:
+    everywhere = losses_of(((0.0, 0.0, 1.0, 1.0),), 4.0)
+    assert everywhere["objectness"] == pytest.approx(losses_of((CROWD,), 4.0)["objectness"])
+
+
+def test_words_and_captions_are_gathered_each_by_its_own_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, gathered = criterion_module.contrast, []
+
+    def noting(*values: Any) -> Any:
+        gathered.append(values[-1])
+        return real(*values)
+
+    monkeypatch.setattr(criterion_module, "contrast", noting)
+    targets = collate(PHOTOS)
+    output = random_output(targets, photos=len(PHOTOS))
+    for words, captions in ((True, False), (False, True)):
+        config = XDetrConfig(gather_words=words, gather_captions=captions)
+        Criterion.from_config(config)(output, targets)
+        assert gathered == [words, captions]
+        gathered.clear()
+
+
+def test_a_configuration_that_names_both_gatherings_together_is_read() -> None:
+    both = XDetrConfig.from_dict({**XDetrConfig().to_dict(), "gather_negatives": True})
+    assert (both.gather_words, both.gather_captions) == (True, True)
+    assert not XDetrConfig.from_dict({**XDetrConfig().to_dict(), "gather_negatives": False}).gather_words
+    assert "gather_negatives" not in both.to_dict()

@@ -43,7 +43,7 @@ def pixels(count: int, rank: int) -> Tensor:
 
 def gradients(case: str, ranks: Sequence[int], rules: dict[str, str], parallel: bool) -> dict[str, Tensor]:
     # in double precision, because a wrong share of the gradient must not hide in rounding
-    model = tiny_model(TWO_STAGE, gather_negatives=parallel, **rules).double().train()
+    model = tiny_model(TWO_STAGE, gather_words=parallel, gather_captions=parallel, **rules).double().train()
     criterion = Criterion.from_config(model.config)
     photos = [p for rank in ranks for p in BATCHES[case][rank]]
     images = torch.cat([pixels(len(BATCHES[case][rank]), rank) for rank in ranks])

@@ -52,7 +52,7 @@ def batch(*ranks: Sources) -> StepBatch:
 def model(gather: bool) -> Any:
     # in double precision, because a wrong share of the gradient must not hide in rounding
     small = {**TWO_STAGE, "encoder_layers": 1, "decoder_layers": 2}
-    return tiny_model(small, gather_negatives=gather).double().train()
+    return tiny_model(small, gather_words=gather, gather_captions=gather).double().train()
 
 
 def trainer(gather: bool) -> TrainStep:

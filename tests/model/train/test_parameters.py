@@ -2,11 +2,20 @@
 
 import pytest
 import torch
+from torch import nn
 
 from tests.model.tiny import REFINED, TWO_STAGE, tiny_model
 from xdetr_model import XDetrModel, preset
 from xdetr_model.errors import ModelConfigError
-from xdetr_model.train.parameters import GROUP_NAMES, build_optimizer, group_of, parameter_groups, scaled_rate
+from xdetr_model.train.parameters import (
+    GROUP_NAMES,
+    OptimizerName,
+    ParameterGroup,
+    build_optimizer,
+    group_of,
+    parameter_groups,
+    scaled_rate,
+)
 
 
 @pytest.mark.parametrize("detector", [{}, REFINED, TWO_STAGE], ids=["plain", "refined", "two-stage"])
@@ -66,3 +75,22 @@ def test_what_the_optimiser_cannot_do_is_said() -> None:
         build_optimizer(groups, {group.name: 1.0 for group in groups}, "sgd", 0.0)  # type: ignore[arg-type]
     with pytest.raises(ModelConfigError, match="no rate for parameter group 'text_encoder'"):
         build_optimizer(groups, {"backbone": 1.0}, "adam", 0.0)
+
+
+def norm_of_an_unused_row(kind: OptimizerName, steps: int) -> float:
+    """Of a row of an embedding that no step uses, beside one that every step uses; it begins at 1."""
+    words = nn.Embedding(2, 8)
+    nn.init.constant_(words.weight, 8**-0.5)
+    group = ParameterGroup(name="text_encoder", parameter_names=("words",), parameters=(words.weight,))
+    optimizer = build_optimizer((group,), {"text_encoder": 1e-3}, kind, 1e-4)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        words(torch.tensor([0])).square().sum().backward()
+        nn.utils.clip_grad_norm_(words.parameters(), 0.1)
+        optimizer.step()
+    return float(words.weight[1].norm())
+
+
+def test_a_rare_word_keeps_its_vector_with_the_papers_optimiser_and_loses_it_with_adam() -> None:
+    assert norm_of_an_unused_row("adamw", 300) == pytest.approx(1.0, abs=1e-3)
+    assert norm_of_an_unused_row("adam", 300) < 0.5

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipelines.train.recipe import length_of
 from pipelines.train.runfile import dump_run_file, parse_run_file, read_run_file
@@ -127,6 +128,7 @@ def test_a_run_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 PAPER = {
+    "pretrain_teacher": (10, 8, (1e-5, 2.5e-5, 1e-5, 1e-4)),
     "pretrain": (10, 8, (1e-5, 2.5e-5, 1e-5, 1e-4)),
     "finetune_lvis_1": (50, 40, (1e-5, 1e-5, 5e-6, 5e-5)),
     "finetune_lvis_10": (50, 40, (1e-5, 1e-5, 5e-6, 5e-5)),
@@ -146,5 +148,17 @@ def test_the_recipes_of_the_paper_have_its_epochs_and_rates(name: str) -> None:
     assert (rates.backbone, rates.text_encoder, rates.deformable_projections, rates.rest) == (
         *(backbone, text, projections, rest),
     )
-    assert (run.optimiser.kind, run.optimiser.weight_decay, run.optimiser.ema_decay) == ("adam", 1e-4, 0.9998)
+    assert (run.optimiser.kind, run.optimiser.weight_decay, run.optimiser.ema_decay) == ("adamw", 1e-4, 0.9998)
     assert run.optimiser.scale_rates
+    assert run.data.unit == ("photo" if "lvis" in name else "paragraph")
+
+
+def test_the_two_rounds_of_pretraining_differ_in_pseudo_labels_alone() -> None:
+    teacher, student = (read_run_file(RUNS / f"{name}.yaml") for name in ("pretrain_teacher", "pretrain"))
+    assert (teacher.batch.full, teacher.batch.pseudo, teacher.batch.weak) == (4, 0, 4)
+    assert (student.batch.full, student.batch.pseudo, student.batch.weak) == (4, 2, 4)
+    named = {"title": "", "data_note": "", "batch": teacher.batch}
+    assert replace(teacher, **named) == replace(student, **named)
+    assert student.model.config == {
+        "aligned_layers": "all", "gather_words": False, "gather_captions": True, "textless_regions": "ignore",
+    }  # fmt: skip

@@ -312,7 +312,7 @@ def test_under_torchrun_one_process_prints_the_plan_of_all(
     monkeypatch.setenv("WORLD_SIZE", "2")
     dry = ("--run", write_run_file(tmp_path), *sets, "--dry-run")
     assert train_here(*dry) == 0
-    assert "full 16 6 54" in " ".join(capsys.readouterr().err.split())
+    assert "full 16 16 6 54" in " ".join(capsys.readouterr().err.split())
     monkeypatch.setenv("RANK", "1")
     assert train_here(*dry) == 0
     assert not capsys.readouterr().err
@@ -340,8 +340,8 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
     assert train_here("--run", write_run_file(tmp_path), *sets, "--out", tmp_path / "run", "--dry-run") == 0
     plan = " ".join(capsys.readouterr().err.split())
     assert "9 steps, 1.80 epochs of 5 steps" in plan
-    assert "full 16 3 27 1.69" in plan
-    assert "weak 9 2 18 2.00" in plan
+    assert "full 16 16 3 27 1.69" in plan
+    assert "weak 9 9 2 18 2.00" in plan
     assert "deformable_projections" in plan
     assert "GiB" in plan
     assert "shared memory of a process's loader (/dev/shm): 0.00 GiB" in plan

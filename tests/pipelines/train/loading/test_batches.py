@@ -54,7 +54,7 @@ def batches(
     sizes: Mapping[SourceName, int] = SIZES,
     **more: Any,
 ) -> TrainBatches:
-    sources = {name: SourceConfig(path=str(path), batch_size=sizes[name]) for name, path in sets.items()}
+    sources = {name: SourceConfig(paths=(str(path),), batch_size=sizes[name]) for name, path in sets.items()}
     return TrainBatches(sources, data, tokenizer, 32, **more)
 
 
