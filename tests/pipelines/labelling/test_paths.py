@@ -93,6 +93,7 @@ def test_what_becomes_no_label_is_a_reject_that_says_why(tmp_path: Path) -> None
     assert reject_counts(out) == {
         ("phrase", "no-candidate"): 1,
         ("phrase", "below-threshold"): 1,
+        ("box", "group-of-box"): 1,
         ("box", "duplicate-of-region"): 1,
     }
     assert sorted((one.reason, one.detail, one.input_ref) for one in rejects_of(out) if one.unit == "phrase") == [
