@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import cast
 
-from pipelines.train.build import shape
+from pipelines.train.build import is_here, shape
 from pipelines.train.folder import Dataset
 from pipelines.train.job import Job
 from pipelines.train.loading.handover import slot_bytes, slot_count
 from pipelines.train.memory import Memory, memory_estimate
 from pipelines.train.processes import Group
 from pipelines.train.recipe import Length, data_config, group_plans, length_of, make_batches, photos_per_step
-from pipelines.train.runfile import RunFile
+from pipelines.train.runfile import FromPublished, RunFile
 from pipelines.train.say import say
 from xdetr_data.loading.config import Unit
 from xdetr_data.loading.order import steps_of_a_pass
@@ -35,6 +35,7 @@ def print_plan(job: Job, *, processes: int) -> None:
     for line in [
         *_source_lines(job, length, processes),
         _epoch_line(job, length, processes),
+        *_elsewhere_lines(run),
         *_group_lines(parameter_groups(model), group_plans(run, processes)),
         *_schedule_lines(length, group_plans(run, processes)),
         *_memory_lines(run, memory_estimate(run, model)),
@@ -66,6 +67,14 @@ def _epoch_line(job: Job, length: Length, processes: int) -> str:
         f"  an epoch goes over every {unit} of {name} once: {length.steps_per_epoch:,} steps "
         f"(over every {other}, data.unit={other}: {steps:,})"
     )
+
+
+def _elsewhere_lines(run: RunFile) -> list[str]:
+    """What the numbers stand on where a text encoder is on the hub, and not looked at for a plan."""
+    start = run.model.start
+    if not isinstance(start, FromPublished) or is_here(start.text_encoder):
+        return []
+    return [f"  {start.text_encoder} is not here: numbers are for a text encoder of the preset's shape"]
 
 
 def visits_of(datasets: Sequence[Dataset]) -> dict[Unit, int]:

@@ -57,6 +57,7 @@ def test_at_the_papers_sizes_an_epoch_of_paragraphs_has_mdetrs_steps(
     assert train_here("--run", PRETRAIN, "--full", mixed, *only, "--dry-run") == 0
     said = told(capsys)
     assert "392,810 steps, 10.00 epochs of 39,281 steps" in said  # 1,257,000 paragraphs in batches of 8 × 4
+    assert "FacebookAI/roberta-base is not here: numbers are for a text encoder of the preset's shape" in said
     assert "full 204,000 1,257,000 32 12,569,920 10.00" in said
     assert (
         "an epoch goes over every paragraph of full once: 39,281 steps "
