@@ -88,12 +88,18 @@ class Listing:
 def _of_the_number(
     source: str, identity: str, files: Sequence[PhotoFile], stated: Stated
 ) -> Sequence[PhotoFile] | Problem:
-    """Files of the photo's number that fit best what is stated; a mask, which has its photo's number, is no photo."""
+    """Files of the photo's number that fit best what is stated; a mask, which has its photo's number, is no photo.
+
+    A PNG alone is the photo where it has the whole stated name, and no mask is called so (``COCO_train2014_…``).
+    """
     if len(files) == 1 and ending_of(files[0].path) == "jpg":
         return files
     ending = ending_of(stated.file_name)
     if COLLECTIONS[source].has_masks and ending != "png":
         photos = [file for file in files if ending_of(file.path) != "png"]
+        name = stem_of(stated.file_name)
+        if not photos and name.startswith("COCO_"):
+            photos = [file for file in files if stem_of(file.path) == name]
         if not photos:
             detail = f"{files[0].path} has the number of {stated.file_name or identity}, but PNGs of {source} are masks"
             return Problem(MISSING, f"{detail}; give the folder of the photos")

@@ -123,6 +123,9 @@ def test_a_mask_of_the_same_number_is_never_the_photo(tmp_path: Path) -> None:
     found = problem_of(find("coco", "COCO_train2014_000000000009.jpg", mask))
     assert found.reason == "missing-photo"
     assert "panoptic/000000000009.png" in found.detail
+    stored_so = trees(tmp_path / "png", {"COCO_train2014_000000000009.png": picture(1, format="PNG")})
+    assert path_of(find("coco", "COCO_train2014_000000000009.jpg", stored_so)) == "COCO_train2014_000000000009.png"
+    assert problem_of(find("coco", "000000000009.jpg", stored_so)).reason == "missing-photo"
     assert problem_of(find("ade20k", "ADE_train_00000001", trees(tmp_path / "ade", {"ADE_train_00000001.png": b"x"})))
 
 
