@@ -84,8 +84,8 @@ def _check_role(role: str, path: str) -> None:
 
 
 def _check_evaluation(sources: Collection[str]) -> None:
-    if "val" in sources and find_spec("pycocotools") is None:
-        raise ConfigError("--val needs the package pycocotools: pip install pycocotools, or leave --val out")
+    if "val" in sources and find_spec("hotcoco") is None:
+        raise ConfigError("--val needs the package hotcoco: pip install hotcoco, or leave --val out")
 
 
 def _check_sources(run: RunFile, sources: Mapping[str, str]) -> None:
