@@ -19,6 +19,8 @@ $(READY): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11 or say make PYTHON=…"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	# Of lvis, which tests compare with, the package alone: it would bring a second OpenCV, and that needs a display.
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps lvis
 	@touch $(READY)
 
 demo: $(READY)  ## the whole loop on a toy world, with the bundled checkpoint

@@ -1,22 +1,18 @@
 """The command line ``xdetr-data``. A command's module is imported when the command is named, and not before."""
 
 import pkgutil
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated, Any
-
-import typer
-from typer.core import TyperGroup
+from typing import Any
 
 from pipelines import options, recipes
-
-Loader = Callable[[], typer.Typer | Callable[..., Any]]
+from pipelines.lazy import Loader, common, lazy_group, loader
 
 _MIXED_STAR = "mixed_star"  # its command stands at the top
 
 
 def _command(module: str, name: str) -> Loader:
-    return lambda: getattr(import_module(f"pipelines.commands.{module}"), name)
+    return loader(f"pipelines.commands.{module}", name)
 
 
 def _recipe(module: str) -> Loader:
@@ -39,72 +35,16 @@ def _recipes(group: str) -> dict[str, Loader]:
     }
 
 
-class _Lazy(MutableMapping[str, Any]):
-    """Commands by name, each made when it is asked for."""
-
-    def __init__(self, loaders: dict[str, Loader]) -> None:
-        self._loaders = loaders
-        self._made: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._made:
-            made = self._loaders[name]()
-            if not isinstance(made, typer.Typer):
-                command = typer.Typer(add_completion=False, rich_markup_mode="markdown")
-                command.command(name)(made)
-                made = command
-            self._made[name] = typer.main.get_command(made)
-            self._made[name].name = name
-        return self._made[name]
-
-    def __setitem__(self, name: str, command: Any) -> None:
-        self._made[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._loaders[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._loaders)
-
-    def __len__(self) -> int:
-        return len(self._loaders)
-
-
-def _group(loaders: dict[str, Loader], help: str, **more: Any) -> typer.Typer:
-    class Group(TyperGroup):
-        def __init__(self, **attributes: Any) -> None:
-            super().__init__(**attributes)
-            self.commands = _Lazy(loaders)
-
-    group = typer.Typer(cls=Group, help=help, add_completion=False, rich_markup_mode="markdown", **more)
-    group.callback()(lambda: None)
-    return group
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from xdetr_data.manifest import tool_version
-
-        typer.echo(tool_version())
-        raise typer.Exit
-
-
-def _common(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    pass
-
-
-app = _group(
+app = lazy_group(
     {
         "demo": _command("demo", "demo"),
-        "build": lambda: _group(
+        "build": lambda: lazy_group(
             _recipes("build"), "Build training shards from a public dataset.", no_args_is_help=True
         ),
         "build-mixed-star": _recipe(_MIXED_STAR),
-        "pseudo-label": lambda: _group(_recipes("pseudo-label"), "Label photos with a model.", no_args_is_help=True),
+        "pseudo-label": lambda: lazy_group(
+            _recipes("pseudo-label"), "Label photos with a model.", no_args_is_help=True
+        ),
         "rethreshold": _command("rethreshold", "rethreshold"),
         "validate": _command("validate", "validate"),
         "stats": _command("stats", "stats"),
@@ -120,7 +60,7 @@ app = _group(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.callback()(_common)
+app.callback()(common)
 
 
 def main() -> None:

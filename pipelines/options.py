@@ -145,8 +145,11 @@ def existing(*, resume: bool, overwrite: bool) -> Any:
     return "resume" if resume else "overwrite" if overwrite else "refuse"
 
 
-def command(body: Callable[P, int | None]) -> Callable[P, None]:
-    """Ends a command with its exit code; an error becomes one line, its traceback shows with ``--debug``."""
+def command(body: Callable[P, int | None], go_on: str = "go on with --resume") -> Callable[P, None]:
+    """Ends a command with its exit code; an error becomes one line, its traceback shows with ``--debug``.
+
+    ``go_on`` is what to do after an interrupt.
+    """
 
     @functools.wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -155,7 +158,7 @@ def command(body: Callable[P, int | None]) -> Callable[P, None]:
         try:
             code = body(*args, **kwargs)
         except KeyboardInterrupt:
-            console.fail("interrupted; what is finished stays: go on with --resume")
+            console.fail(f"interrupted; what is finished stays: {go_on}")
             raise typer.Exit(INTERRUPTED) from None
         except (XdetrDataError, OSError, MemoryError) as error:
             if kwargs.get("debug"):

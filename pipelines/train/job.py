@@ -113,8 +113,8 @@ def _tell_of_nothing_to_measure(path: str) -> None:
 
 
 def _check_evaluation(sources: Collection[str]) -> None:
-    if "val" in sources and find_spec("pycocotools") is None:
-        raise ConfigError("--val needs the package pycocotools: pip install pycocotools, or leave --val out")
+    if "val" in sources and find_spec("hotcoco") is None:
+        raise ConfigError("--val needs the package hotcoco: pip install hotcoco, or leave --val out")
 
 
 def _shares(mix: Sequence[str], sources: Mapping[str, Sequence[str]]) -> Shares:

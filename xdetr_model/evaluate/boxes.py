@@ -1,17 +1,17 @@
-"""Class-agnostic average precision and recall, as COCO counts them (pycocotools, one class for everything)."""
+"""Class-agnostic average precision and recall, as COCO counts them (one class for everything)."""
 
-import contextlib
-import io
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xdetr_model.errors import TargetError
+from xdetr_model.evaluate.average_precision import SIZES, Curves, average, class_agnostic_curves
+from xdetr_model.evaluate.columns import Found, Truth, photo_numbers
 
-MOST_DETECTIONS = 100  # per photo, as COCO does
+LIMITS = (1, 10, 100, 300)  # boxes of a photo that recall looks at
+MOST_DETECTIONS = 100  # per photo, for average precision, as COCO does
 
 Boxes = NDArray[np.float64]
 
@@ -35,82 +35,90 @@ class TrueBoxes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxScores:
-    """In 0..1. ``ap`` is the mean over IoU 0.5, 0.55 ... 0.95 and ``ar100`` the recall among 100 boxes per photo, mean
-    over the same; ``photos`` and ``regions`` (without crowds) are what they were measured on."""
+    """In 0..1. ``ap`` is the mean over IoU 0.5, 0.55 ... 0.95 of 100 boxes per photo; ``ar`` the recall among the best
+    k boxes of a photo, mean over the same; ``ap_by_size`` and ``ar_by_size`` (of 100) are NaN where no box has the size
+    (small: to 32² pixels, medium: to 96²). ``photos`` and ``regions`` (without crowds) are what they were measured on.
+    """
 
     ap: float
     ap50: float
     ap75: float
-    ar100: float
+    ap_by_size: dict[str, float]
+    ar: dict[int, float]
+    ar_by_size: dict[str, float]
     photos: int
     regions: int
+    curves: Curves
+
+    @property
+    def ar100(self) -> float:
+        """Recall among 100 boxes per photo."""
+        return self.ar[MOST_DETECTIONS]
 
     def scalars(self) -> dict[str, float]:
         """For a log."""
-        return asdict(self)
+        return dict(self._scalars())
+
+    def _scalars(self) -> Iterator[tuple[str, float]]:
+        yield from (("ap", self.ap), ("ap50", self.ap50), ("ap75", self.ap75))
+        yield from ((f"ap_{size}", value) for size, value in self.ap_by_size.items() if not np.isnan(value))
+        yield from ((f"ar{limit}", value) for limit, value in self.ar.items())
+        yield from ((f"ar_{size}", value) for size, value in self.ar_by_size.items() if not np.isnan(value))
+        yield from (("photos", self.photos), ("regions", self.regions))
 
 
-def box_scores(found: Sequence[FoundBoxes], truth: Sequence[TrueBoxes]) -> BoxScores:
+def box_scores(found: Sequence[FoundBoxes], truth: Sequence[TrueBoxes], limits: Sequence[int] = LIMITS) -> BoxScores:
     """One entry of each per photo. Raises TargetError when no photo has a box that counts, or a number differs."""
     if len(found) != len(truth):
         raise TargetError(f"boxes found on {len(found)} photos, but the truth of {len(truth)}")
-    annotations = [a for photo, boxes in enumerate(truth, start=1) for a in _annotations(photo, boxes)]
-    regions = sum(not a["iscrowd"] for a in annotations)
+    known = _truth(truth)
+    regions = int((~known.is_crowd).sum())
     if not regions:
         raise TargetError(f"none of {len(truth)} photos has a box: there is no average precision without one")
-    detections = [d for photo, boxes in enumerate(found, start=1) for d in _detections(photo, boxes)]
-    stats = _coco_stats(len(truth), annotations, detections)
-    return BoxScores(ap=stats[0], ap50=stats[1], ap75=stats[2], ar100=stats[8], photos=len(truth), regions=regions)
+    limits = sorted({*limits, MOST_DETECTIONS})
+    curves = class_agnostic_curves(_found(found), known, photos=len(truth), limits=limits)
+    at_100 = limits.index(MOST_DETECTIONS)
+    precision, recall = curves.precision[:, :, 0], curves.recall[:, 0]
+    return BoxScores(
+        ap=average(precision[:, :, 0, at_100]),
+        ap50=average(precision[0, :, 0, at_100]),
+        ap75=average(precision[5, :, 0, at_100]),
+        ap_by_size={size: average(precision[:, :, i, at_100]) for i, size in enumerate(SIZES) if i},
+        ar={limit: average(recall[:, 0, i]) for i, limit in enumerate(limits)},
+        ar_by_size={size: average(recall[:, i, at_100]) for i, size in enumerate(SIZES) if i},
+        photos=len(truth),
+        regions=regions,
+        curves=curves,
+    )
 
 
-def _annotations(photo: int, truth: TrueBoxes) -> list[dict[str, Any]]:
-    boxes = _checked(truth.boxes_xyxy, photo, "true")
-    crowds = np.zeros(len(boxes), bool) if truth.is_crowd is None else truth.is_crowd
-    if len(crowds) != len(boxes):
-        raise TargetError(f"photo {photo - 1}: {len(boxes)} true boxes but is_crowd for {len(crowds)}")
-    sides = boxes[:, 2:] - boxes[:, :2]
-    return [
-        {"image_id": photo, "category_id": 1, "bbox": [*box[:2], *side], "area": float(side.prod()), "iscrowd": int(c)}
-        for box, side, c in zip(boxes.tolist(), sides, crowds, strict=True)
+def _found(photos: Sequence[FoundBoxes]) -> Found:
+    boxes = [np.asarray(one.boxes_xyxy, np.float64).reshape(-1, 4) for one in photos]
+    for number, (one, own) in enumerate(zip(photos, boxes, strict=True)):
+        if len(one.scores) != len(own):
+            raise TargetError(f"photo {number}: {len(own)} boxes found, but scores of {len(one.scores)}")
+    photo = photo_numbers([len(one) for one in boxes])
+    return Found(
+        photo=photo,
+        label=np.zeros_like(photo),
+        boxes_xyxy=np.concatenate(boxes),
+        scores=np.concatenate([np.asarray(one.scores, np.float64) for one in photos]),
+    )
+
+
+def _truth(photos: Sequence[TrueBoxes]) -> Truth:
+    boxes = [np.asarray(one.boxes_xyxy, np.float64).reshape(-1, 4) for one in photos]
+    crowds = [
+        np.zeros(len(own), np.bool_) if one.is_crowd is None else np.asarray(one.is_crowd, np.bool_)
+        for one, own in zip(photos, boxes, strict=True)
     ]
-
-
-def _detections(photo: int, found: FoundBoxes) -> list[dict[str, Any]]:
-    boxes = _checked(found.boxes_xyxy, photo, "found")
-    sides = boxes[:, 2:] - boxes[:, :2]
-    return [
-        {"image_id": photo, "category_id": 1, "bbox": [*box[:2], *side.tolist()], "score": float(score)}
-        for box, side, score in zip(boxes.tolist(), sides, found.scores, strict=True)
-    ]
-
-
-def _checked(boxes_xyxy: Boxes, photo: int, kind: str) -> Boxes:
-    boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
-    if not np.isfinite(boxes).all():
-        raise TargetError(f"photo {photo - 1}: a {kind} box is not finite")
-    return boxes
-
-
-def _coco_stats(photos: int, annotations: list[dict[str, Any]], detections: list[dict[str, Any]]) -> list[float]:
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
-        truth = COCO()
-        truth.dataset = {
-            "info": {},
-            "images": [{"id": i} for i in range(1, photos + 1)],
-            "categories": [{"id": 1, "name": "object"}],
-            # ids from 1: pycocotools takes a match with annotation 0 for none
-            "annotations": [{"id": i, **a} for i, a in enumerate(annotations, start=1)],
-        }
-        truth.createIndex()
-        if not detections:
-            return [0.0] * 12
-        evaluation = COCOeval(truth, truth.loadRes(detections), "bbox")
-        evaluation.params.useCats = 0
-        evaluation.params.maxDets = [1, 10, MOST_DETECTIONS]
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return [float(value) for value in evaluation.stats]
+    for number, (own, crowd) in enumerate(zip(boxes, crowds, strict=True)):
+        if len(own) != len(crowd):
+            raise TargetError(f"photo {number}: {len(own)} true boxes but is_crowd for {len(crowd)}")
+    photo = photo_numbers([len(one) for one in boxes])
+    return Truth(
+        photo=photo,
+        label=np.zeros_like(photo),
+        boxes_xyxy=np.concatenate([*boxes, np.zeros((0, 4))]),
+        is_crowd=np.concatenate([*crowds, np.zeros(0, np.bool_)]),
+    )

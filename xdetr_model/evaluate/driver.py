@@ -20,7 +20,7 @@ from xdetr_model.photos import PhotoTransform
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhraseToFind:
-    """A phrase in its sentence, its true boxes ``[R, 4]`` in pixels, and its kind (see ``GroundedPhrase.tag``)."""
+    """A phrase in its sentence, its true boxes ``[R, 4]`` in pixels, and its kind (see ``GroundedPhrase.tags``)."""
 
     query: PhraseQuery
     boxes_xyxy: NDArray[np.float64]
@@ -129,7 +129,7 @@ def _answer_batch(grounder: XDetrGrounder, batch: Sequence[LabelledPhoto], keep:
     encoded = grounder.encode_photos([grounder.prepare(labelled.photo) for labelled in batch])
     vectors = iter(grounder.encode_phrases([phrase.query for labelled in batch for phrase in labelled.phrases]))
     grounded = [
-        GroundedPhrase(found_xyxy=candidates.boxes_xyxy, true_xyxy=phrase.boxes_xyxy, tag=phrase.tag)
+        GroundedPhrase(found_xyxy=candidates.boxes_xyxy, true_xyxy=phrase.boxes_xyxy, tags=(phrase.tag,))
         for labelled, photo in zip(batch, encoded, strict=True)
         for phrase, candidates in zip(
             labelled.phrases, score(photo, [next(vectors) for _ in labelled.phrases], keep), strict=True

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xdetr_model.errors import TargetError
-from xdetr_model.evaluate.phrases import GroundedPhrase, first_hit, iou_matrix, phrase_recall
+from xdetr_model.evaluate.overlap import iou_matrix
+from xdetr_model.evaluate.phrases import GroundedPhrase, first_hit, phrase_recall
 
 CUP = [10, 10, 50, 50]
 DOG = [60, 20, 100, 90]
@@ -18,7 +19,7 @@ def boxes(*rows: list[int]) -> np.ndarray:
 
 
 def phrase(found: np.ndarray, true: np.ndarray, tag: str = "attributes") -> GroundedPhrase:
-    return GroundedPhrase(found_xyxy=found, true_xyxy=true, tag=tag)
+    return GroundedPhrase(found_xyxy=found, true_xyxy=true, tags=(tag,))
 
 
 def test_recall_at_k_counts_the_first_hit() -> None:

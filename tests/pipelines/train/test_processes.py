@@ -17,7 +17,7 @@ PATIENCE_S = 900  # for what takes a minute on a machine that has nothing else t
 
 # What a bare GPU node lacks; it has torch, transformers, Pillow, numpy, scipy, pyarrow, msgspec, webdataset.
 NOT_ON_A_BARE_NODE = (
-    *("ray", "spacy", "fiftyone", "typer", "rich", "pydantic", "pandas", "matplotlib", "pycocotools"),
+    *("ray", "spacy", "fiftyone", "typer", "rich", "pydantic", "pandas", "matplotlib", "hotcoco", "pycocotools"),
     *("tensorboard", "tensorboardX", "ijson", "jsonschema", "timm", "jinja2"),
 )
 BLOCKED = """

@@ -1,0 +1,36 @@
+"""``xdetr-eval score``: figures from kept predictions, no model."""
+
+from typing import Annotated
+
+import typer
+
+from pipelines import options
+from pipelines.evaluate import flags
+
+
+@flags.command
+def score(
+    predictions: Annotated[
+        list[str], typer.Argument(metavar="PRED…", help="Folders of predictions; two are shown side by side.")
+    ],
+    data: flags.Data,
+    protocol: Annotated[str | None, typer.Option(help="One of the task's, as fixed or merged.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Of presence.", show_default="0.5")] = None,
+    html: flags.Html = None,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> int:
+    """The same figures from kept predictions, without the model; several are put side by side.
+
+    **Examples**
+
+    `xdetr-eval score predictions/lvis-val-1a2b3c4d --data shards/lvis-val --protocol fixed --json`
+
+    `xdetr-eval score PRED_BEFORE PRED_AFTER --data shards/flickr30k-test --html page.html`
+    """
+    from pipelines.evaluate.commands.measure import finish
+    from pipelines.evaluate.run import score_predictions
+
+    results = {one: score_predictions(one, data, protocol=protocol, threshold=threshold) for one in predictions}
+    finish(results, [(one, data, result) for one, result in results.items()], html, json)
+    return options.DONE
