@@ -16,7 +16,7 @@ from pipelines.report.charts import COLORS
 from pipelines.report.photos import PhotoBook
 from xdetr_data.dataset import Dataset, UnknownKey, open_dataset
 from xdetr_data.errors import InputError
-from xdetr_data.photos import BadPhoto
+from xdetr_data.photos.photo import BadPhoto
 from xdetr_data.storage import Folder
 
 SHOWN = 12  # mistakes of a kind on the page

@@ -9,7 +9,7 @@ import numpy as np
 from tests.data.tiny_dataset import SIZE_HW, jpeg
 from xdetr_data.accounting import Tally
 from xdetr_data.manifest import Manifest, ShardEntry, write_manifest
-from xdetr_data.photos import Photo, check_photo
+from xdetr_data.photos.photo import Photo, check_photo
 from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query, Region
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.plan import shard_of_key
