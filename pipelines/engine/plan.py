@@ -110,7 +110,7 @@ def _check_labels(sources: Sequence[Source]) -> None:
 
 
 def _scan_all(sources: Sequence[Source], run: Executor) -> list[Scan]:
-    sizes = [input_bytes(source.path) for source in sources]
+    sizes = [input_bytes(one.path, or_folder=one.may_be_folder) for one in sources]
     found: dict[int, Scan] = {}
     with console.progress("reading ids", sum(sizes), is_bytes=True) as advance:
         for number, one in run(scan, None, list(enumerate(sources))):

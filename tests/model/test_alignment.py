@@ -140,7 +140,8 @@ def published(directory: Path) -> XDetrModel:
     BertModel(BertConfig(**{k: v for k, v in TEXT.items() if k != "model_type"})).save_pretrained(directory / "text")
     for part in ("detector", "text"):
         shift(directory / part, 8)
-    return from_deformable_detr(directory / "detector", text_encoder=directory / "text")[0]
+    fits = {"max_text_tokens": TEXT["max_position_embeddings"]}
+    return from_deformable_detr(directory / "detector", text_encoder=directory / "text", **fits)[0]
 
 
 def given(directory: Path) -> XDetrModel:

@@ -11,6 +11,7 @@ many of the 16 bits a camera used is said nowhere; 16-bit colours keep their upp
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,9 @@ from xdetr_data.errors import InputError
 FORMATS = ("JPEG", "PNG", "WEBP")
 
 
-def open_photo(data: bytes) -> Image.Image:
+def open_photo(data: bytes | IO[bytes]) -> Image.Image:
     """The photo in ``data``, not decoded yet. Raises what Pillow does for bytes that are no JPEG, PNG or WebP."""
-    return Image.open(io.BytesIO(data), formats=FORMATS)
+    return Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS)
 
 
 @contextmanager

@@ -64,6 +64,7 @@ class Flickr30k(Source):
     """
 
     role = "sentences"
+    may_be_folder = True
     kinds = (
         Kind(unit="image", array=IMAGES, introduces=True),
         Kind(unit="caption", array=CAPTIONS, hangs_on="image"),

@@ -14,6 +14,7 @@ from PIL import Image
 
 from xdetr_data.errors import InputError
 from xdetr_data.photos.addresses import LIST_ERRORS, OPEN_ERRORS, Tree, list_tree, open_address
+from xdetr_data.photos.decoding import open_photo
 from xdetr_data.photos.ids import COLLECTIONS, ending_of, file_group, is_of_collection, photo_group, stem_of
 from xdetr_data.sources.protocol import Problem, Stated
 
@@ -163,7 +164,7 @@ def _sha256(file: PhotoFile) -> bytes:
 def _size_hw(file: PhotoFile) -> tuple[int, int] | None:
     """Height and width in pixels as the header says them; None of what is no photo."""
     try:
-        with open_address(file.address) as stream, Image.open(stream) as image:
+        with open_address(file.address) as stream, open_photo(stream) as image:
             return image.height, image.width
     except (*OPEN_ERRORS, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

@@ -98,6 +98,7 @@ class Source(ABC):
     path: str
     role: ClassVar[str]
     kinds: ClassVar[tuple[Kind, ...]]
+    may_be_folder: ClassVar[bool] = False
     schema: ClassVar[pa.Schema] = ELEMENT_BYTES
 
     @property

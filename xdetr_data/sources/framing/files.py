@@ -49,9 +49,9 @@ def open_input(path: str) -> IO[bytes]:
     return stream
 
 
-def input_bytes(path: str) -> int:
+def input_bytes(path: str, *, or_folder: bool = False) -> int:
     """Size of an input as it is stored (of a folder: of all files in it); raises InputError where there is none."""
-    fs, name = _locate(path, or_folder=True)
+    fs, name = _locate(path, or_folder=or_folder)
     return int(fs.du(name) if fs.isdir(name) else fs.size(name))
 
 
