@@ -36,7 +36,7 @@ class World:
 
 
 def make(photos: int, boxes: int, classes: int, seed: int = 0) -> World:
-    """Twelve objects a photo; a fifth of the boxes found lie near one; scores of four digits, many of them equal."""
+    """Twelve objects a photo; a fifth of the boxes found lie near one; many scores of four digits are equal."""
     rng = np.random.default_rng(seed)
     there, found = photos * 12, photos * boxes
     photo = np.sort(rng.integers(0, photos, there))

@@ -26,6 +26,10 @@ def qa(
     discard_review: Annotated[
         bool, typer.Option("--discard-review", help="Import anew what reviewers decided about; their decisions go.")
     ] = False,
+    predictions: Annotated[
+        str | None,
+        typer.Option(metavar="PRED", help="Predictions of xdetr-eval on it: shown beside the labels, right or wrong."),
+    ] = None,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> int:
@@ -40,6 +44,8 @@ def qa(
     **Examples**
 
     `xdetr-data qa shards/locnar --sample 1000 --where "score<0.2 and boxes>1"`
+
+    `xdetr-data qa shards/flickr30k-test --predictions predictions/flickr30k-flickr30k-test-1a2b3c4d`
 
     `xdetr-data qa shards/mixed-star --where "source=vg and text~'traffic light'" --name vg-lights`
     """
@@ -61,6 +67,13 @@ def qa(
     filled, done = import_dataset(
         fo, folder, title, wanted=wanted, sample=sample, seed=seed, discard_review=discard_review
     )
+    if predictions is not None:
+        from pipelines.qa.predicted import PREDICTIONS, show_predictions
+
+        count = show_predictions(fo, filled, folder, Folder(predictions))
+        console.say(
+            f"{done.name}: {count:,} predicted boxes in the field {PREDICTIONS}, eval_tp, eval_fp and eval_fn count"
+        )
     if json:
         console.print_json(asdict(done))
     console.say(

@@ -1,6 +1,5 @@
 """Predictions of a model on a dataset: a shard is a task, in this process, on Ray or on the ranks of torchrun."""
 
-import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from PIL import Image
 
 from pipelines import console
 from pipelines.evaluate import predictions
@@ -23,6 +21,7 @@ from pipelines.labelling.grounding import Grounder, LoadGrounder, Precision
 from pipelines.labelling.models import model_errors
 from xdetr_data.errors import InputError, OutputError
 from xdetr_data.manifest import Manifest, tool_version
+from xdetr_data.photos.decoding import decode_photo
 from xdetr_data.shards.reader import read_samples, stems
 from xdetr_data.shards.writer import FileEntry, Sample
 from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates
@@ -120,8 +119,7 @@ class PredictWorker:
         if sample.photo is None:
             raise InputError(f"{where} has no photo; build the dataset without --metadata-only")
         try:
-            with Image.open(io.BytesIO(sample.photo.data)) as image:
-                return self._grounder.prepare(image)
+            return self._grounder.prepare(decode_photo(sample.photo.data))
         except (OSError, ValueError) as error:
             problem = " ".join(str(error).split())
             raise InputError(f"{where} cannot be read ({problem}); see 'xdetr-data validate'") from error

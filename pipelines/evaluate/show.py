@@ -23,4 +23,4 @@ def show(results: dict[str, Result]) -> None:
 
 def percent(value: float | None) -> str:
     """A figure for people; a dash where there is nothing to measure."""
-    return "–" if value is None else f"{100 * value:.2f}"
+    return "–" if value is None else f"{round(100 * value, 2) + 0.0:.2f}"  # never -0.00

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.evaluate.predictions import Answer
-from pipelines.evaluate.result import Curve, Figure, Result, Table, figure
+from pipelines.evaluate.predictions import NOTHING, Answer
+from pipelines.evaluate.result import Curve, Figure, Result, Table, Worst, figure
 from pipelines.evaluate.tasks import Answered
+from pipelines.evaluate.tasks.phrases import OnePhrase, note_mistake
 from pipelines.labelling.grounding import Phrase
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest
@@ -44,7 +45,8 @@ class Lvis:
 
     def score(self, answered: Answered) -> Result:
         """See ``Task``."""
-        known, found = self._collect(answered)
+        worst = Worst()
+        known, found = self._collect(answered, worst)
         if not len(known.truth.photo):
             raise InputError("--data: no photo has a box of a class; give a dataset of 'xdetr-data build lvis'")
         scores = [lvis_scores(found, known, protocol) for protocol in self.protocols]
@@ -59,9 +61,10 @@ class Lvis:
             figures=[one for own in scores for one in _figures(own)],
             tables=[self._by_class(scores, known)],
             curves=[_curve(own) for own in scores],
+            mistakes=worst.mistakes(),
         )
 
-    def _collect(self, answered: Answered) -> tuple[Federation, Found]:
+    def _collect(self, answered: Answered, worst: Worst) -> tuple[Federation, Found]:
         place = {one.id: number for number, one in enumerate(self.vocabulary)}
         truth: list[tuple[int, int, tuple[float, ...]]] = []
         absent: list[list[int]] = []
@@ -81,7 +84,11 @@ class Lvis:
                         unsure[-1].append(label)
                     elif not phrase.regions:
                         absent[-1].append(label)
-                    truth += [(photo, label, record.regions[index].box_xyxy) for index in phrase.regions]
+                    own = [record.regions[index].box_xyxy for index in phrase.regions]
+                    if query.is_exhaustive or own:  # of others nothing is known to be wrong
+                        boxes = np.array(own, np.float64).reshape(-1, 4)
+                        note_mistake(OnePhrase(record, query, phrase, answers.get(label, NOTHING), boxes), worst)
+                    truth += [(photo, label, box) for box in own]
             columns.append(_columns(photo, answers))
         federation = Federation(
             truth=Truth(

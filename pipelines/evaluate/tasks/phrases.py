@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.evaluate.predictions import NOTHING, Answer
-from pipelines.evaluate.result import Mistake, Worst
+from pipelines.evaluate.result import Kind, Mistake, Worst
 from pipelines.evaluate.tasks import Answered, all_phrases
 from pipelines.labelling.grounding import Phrase
 from xdetr_data.record import GroundedImage, Query
@@ -53,17 +53,22 @@ def phrases_of(answered: Answered, judged: Judged) -> Iterator[OnePhrase]:
 
 
 def note_mistake(one: OnePhrase, worst: Worst) -> None:
-    """Keeps a phrase whose best box is wrong.
+    """Keeps a phrase whose best box is wrong; of a phrase that names nothing, any box is invented.
 
     Wrong attribute: the box is on an object that another phrase with the same last word names ("the red *ball*").
     """
     best = one.answer.boxes_xyxy[:1]
-    if len(best) and (iou_matrix(best, one.true_xyxy) >= HIT).any():
+    if not len(one.true_xyxy):
+        kind: Kind = "invented"
+        if not len(best):
+            return
+    elif len(best) and (iou_matrix(best, one.true_xyxy) >= HIT).any():
         return
-    kind = "missed" if not len(best) else "wrong attribute" if _is_other_of_its_kind(one, best) else "wrong box"
+    else:
+        kind = "missed" if not len(best) else "wrong attribute" if _is_other_of_its_kind(one, best) else "wrong box"
     worst.add(
         Mistake(
-            kind=kind,  # type: ignore[arg-type]
+            kind=kind,
             key=one.record.key,
             text=one.words,
             score=float(one.answer.scores[0]) if len(best) else 0.0,

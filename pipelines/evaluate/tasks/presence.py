@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.evaluate.result import Curve, Figure, Mistake, Result, Worst, figure
+from pipelines.evaluate.result import Curve, Figure, Result, Table, Worst, figure
 from pipelines.evaluate.tasks import Answered
-from pipelines.evaluate.tasks.phrases import OnePhrase, asked, note_mistake, phrases_of
+from pipelines.evaluate.tasks.phrases import asked, note_mistake, phrases_of
 from pipelines.labelling.grounding import Phrase
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest
@@ -16,7 +16,7 @@ from xdetr_model.evaluate.presence import AskedPhrase, PresenceScores, presence_
 
 THRESHOLD = 0.5  # of SA-Co
 GIVEN = "SA-Co's cgF1 with boxes, of those that score at least {threshold:.3g}"
-BEST = "the same at the threshold {threshold:.3g}, the best on this very set"
+BEST = "the same at the threshold that was best on this very set"
 COMPARABLE = "only with models measured here: SA-Co has masks and other photos"
 TUNED = "with nothing: the threshold was chosen on this set"
 
@@ -44,7 +44,7 @@ class Presence:
             phrases.append(
                 AskedPhrase(found_xyxy=one.answer.boxes_xyxy, scores=one.answer.scores, true_xyxy=one.true_xyxy)
             )
-            _note(one, worst)
+            note_mistake(one, worst)
         try:
             scores, curve = presence_scores(phrases, self.threshold), threshold_curve(phrases)
         except TargetError as error:
@@ -57,8 +57,9 @@ class Presence:
             measured={"present": scores.present, "absent": scores.absent},
             figures=[
                 *_figures(scores, "", GIVEN.format(threshold=scores.threshold), COMPARABLE),
-                *_figures(best, " best", BEST.format(threshold=best.threshold), TUNED),
+                *_figures(best, " best", BEST, TUNED),
             ],
+            tables=[_thresholds(scores, best)],
             curves=[
                 Curve(
                     title="cgF1 over the threshold",
@@ -76,20 +77,14 @@ def _is_verified(query: Query, phrase: LabelledPhrase) -> bool:
     return query.is_exhaustive
 
 
-def _note(one: OnePhrase, worst: Worst) -> None:
-    if len(one.true_xyxy):
-        note_mistake(one, worst)
-    elif len(one.answer.scores):
-        worst.add(
-            Mistake(
-                kind="invented",
-                key=one.record.key,
-                text=one.words,
-                score=float(one.answer.scores[0]),
-                found_xyxy=one.answer.boxes_xyxy[:1].tolist(),
-                true_xyxy=[],
-            )
-        )
+def _thresholds(given: PresenceScores, best: PresenceScores) -> Table:
+    """What each threshold gives, with itself."""
+    columns = ["", "threshold", "cgF1", "micro-F1", "MCC", "invented", "missed"]
+    rows: list[list[str | float | None]] = [
+        [name, one.threshold, one.cgf1, one.f1, one.mcc, one.invented, one.missed]
+        for name, one in (("given", given), ("best", best))
+    ]
+    return Table(title="by threshold", columns=columns, rows=rows)
 
 
 def _figures(scores: PresenceScores, suffix: str, protocol: str, comparable: str) -> Iterator[Figure]:

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,21 @@ def test_a_run_that_was_killed_goes_on_with_the_shards_that_are_missing(
         assert {key: {n: a.scores.tolist() for n, a in own.items()} for key, own in one.items()} == {
             key: {n: a.scores.tolist() for n, a in own.items()} for key, own in other.items()
         }
+
+
+def test_a_run_that_was_shot_goes_on(sets: dict[str, Path], tmp_path: Path) -> None:
+    args = ["lvis", "--ckpt", TOY, "--data", str(sets["lvis"]), "--batch-size", "1", "--json", "--out"]
+    command = [sys.executable, "-m", "pipelines.evaluate.cli", *args, str(tmp_path / "cut")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not list(tmp_path.glob("cut/*.parquet")):
+            time.sleep(0.005)
+        process.kill()
+    files = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("cut/*.parquet")}
+    assert files
+    figures = figures_of(run_eval(*args, tmp_path / "cut"))
+    assert figures == figures_of(run_eval(*args, tmp_path / "whole"))
+    assert files.items() <= {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("cut/*.parquet")}.items()
+    assert not list(tmp_path.glob("cut/.*"))
 
 
 def test_workers_on_ray_give_the_same_figures(sets: dict[str, Path], tmp_path: Path) -> None:
