@@ -45,7 +45,8 @@ class Model:
 
     def grounder(self) -> Grounder:
         """Loads it; raises InputError where there is none that can ground."""
-        return self.load(self.ckpt, device=self.device, precision=self.precision, batch_size=self.batch_size)
+        device = Ranks.of_environment().device(self.device)
+        return self.load(self.ckpt, device=device, precision=self.precision, batch_size=self.batch_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

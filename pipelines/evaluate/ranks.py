@@ -25,6 +25,14 @@ class Ranks:
         """Whether this process writes what there is one of."""
         return self.rank == 0
 
+    def device(self, wanted: str) -> str:
+        """Where this process runs its model: ``auto`` and ``cuda`` are a GPU of its own, where there is one."""
+        from torch import cuda
+
+        if self.size == 1 or wanted not in ("auto", "cuda") or not cuda.is_available():
+            return wanted
+        return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % cuda.device_count()}"
+
     def share(self, items: Sequence[Item]) -> list[Item]:
         """The items of this process: none are of two."""
         return list(items[self.rank :: self.size])
