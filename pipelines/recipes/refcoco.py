@@ -16,6 +16,7 @@ from xdetr_data.sources.coco import parse_box
 from xdetr_data.sources.elements import Element, PhotoElements
 from xdetr_data.sources.exclusions import read_evaluation, read_exclusions
 from xdetr_data.sources.framing.files import Unreadable
+from xdetr_data.sources.framing.json_records import text_id
 from xdetr_data.sources.mdetr import Mdetr, MdetrAnnotation, MdetrParagraph, parse_annotations, parse_paragraph
 from xdetr_data.sources.places import NoPhotos, Roots
 from xdetr_data.sources.protocol import Problem
@@ -116,7 +117,8 @@ def _lists(options: RefcocoOptions) -> list[ExclusionList] | None:
     """The photos to leave out, each list once; None where none is needed, since the split is there to evaluate on."""
     lists = read_exclusions(options.exclude)
     known = {one.path for one in lists}
-    lists += [read_evaluation(path) for path in options.refs if options.exclude_eval and path not in known]
+    refs = [path for path in options.refs if options.exclude_eval and path not in known]
+    lists += [read_evaluation(path, options.instances) for path in refs]
     return lists if lists or options.split == "train" else None
 
 
@@ -150,7 +152,7 @@ def build_photo(photo: PhotoToBuild, elements: PhotoElements, options: RefcocoOp
 
 
 def _refer_queries(
-    elements: PhotoElements, boxes: Mapping[int | str, LooseBox | Problem], outcome: Outcome
+    elements: PhotoElements, boxes: Mapping[str, LooseBox | Problem], outcome: Outcome
 ) -> list[BoxedQuery]:
     """A query for each usable expression of a refer pickle; what two files say of one box in the same words is one."""
     queries: list[BoxedQuery] = []
@@ -158,7 +160,7 @@ def _refer_queries(
     said: dict[tuple[int, str], str] = {}  # what was said of which box → the input that said it first
     expressions = [parse_expression(element.data) for element in elements["expression"]]
     for element, one in outcome.readable("expression", elements["expression"], expressions):
-        box = boxes.get(one.ann_id) or Problem("no-such-box", f"no box of this photo has id {one.ann_id}")
+        box = boxes.get(str(one.ann_id)) or Problem("no-such-box", f"no box of this photo has id {one.ann_id}")
         if not one.text:
             box = Problem("empty-sentence", "it has no words")
         elif (first := said.setdefault((one.ann_id, one.text), element.label)) != element.label:
@@ -184,7 +186,7 @@ def _mdetr_queries(size_hw: tuple[int, int], elements: PhotoElements, outcome: O
     named: dict[tuple[str, int], list[tuple[Element, MdetrAnnotation]]] = {}
     annotations = parse_annotations([element.data for element in elements["annotation"]])
     for element, annotation in outcome.readable("annotation", elements["annotation"], annotations):
-        named.setdefault((element.label, annotation.image_id), []).append((element, annotation))
+        named.setdefault((element.label, annotation.paragraph_id), []).append((element, annotation))
     queries: list[BoxedQuery] = []
     for element in elements["paragraph"]:
         paragraph = parse_paragraph(element.data)
@@ -228,19 +230,19 @@ def _mdetr_query(
 
 def _place_boxes(
     size_hw: tuple[int, int], elements: Sequence[Element], outcome: Outcome
-) -> dict[int | str, LooseBox | Problem]:
+) -> dict[str, LooseBox | Problem]:
     """Annotation id → the box on the photo, or why it can be no object; of an id that several files have the first."""
-    boxes: dict[int | str, LooseBox | Problem] = {}
+    boxes: dict[str, LooseBox | Problem] = {}
     for element, one in outcome.readable("box", elements, [parse_box(each.data) for each in elements]):
-        if one.id in boxes:
+        if (identity := text_id(one.id)) in boxes:
             outcome.reject("box", READ, "box-of-an-earlier-file", f"id {one.id}", where=element.where)
             continue
         box = check_box(one.bbox, is_crowd=bool(one.iscrowd), size_hw=size_hw, crowd="drop")
         if len(box) == 2:
-            boxes[one.id] = Problem(*box)
+            boxes[identity] = Problem(*box)
             outcome.reject("box", PLACE, *box, where=element.where)
             continue
         outcome.note("clipped-boxes", xywh_to_xyxy(one.bbox) != box)
         source = {"source": element.label, "annotation_id": str(one.id), "input_ref": element.where}
-        boxes[one.id] = LooseBox(box_xyxy=box, is_crowd=False, **source)
+        boxes[identity] = LooseBox(box_xyxy=box, is_crowd=False, **source)
     return boxes

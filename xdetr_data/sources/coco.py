@@ -55,10 +55,10 @@ class CocoInstances(Source):
         )
 
 
-def _photo_of(image_id: str | Unreadable, photos: Mapping[str, str | Problem]) -> str | Problem:
+def _photo_of(image_id: str | Unreadable, photos: Mapping[str, str | Problem] | None) -> str | Problem:
     if isinstance(image_id, Unreadable):
         return Problem("unreadable-box", image_id.problem)
-    if photos:
+    if photos is not None:
         return photos.get(image_id) or Problem("box-of-unknown-image", f"images have no id {image_id[:40]}")
     return name_photo(COLLECTION, image_id)
 

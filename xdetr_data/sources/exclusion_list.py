@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from xdetr_data.photos.ids import is_number, is_of_collection, path_id, photo_id, stem_of
+from xdetr_data.photos.ids import is_number, is_of_collection, path_id, photo_id, photo_key, stem_of
 from xdetr_data.sources.places import ANY_SOURCE
 
 VG_COPIES = "Visual Genome's image_data.json"  # the format of a list that names no photo to leave out, only copies
@@ -30,14 +30,15 @@ class ExclusionList:
     def matches(self, source: str, identity: str) -> bool:
         """Whether the list names this photo.
 
-        One that is known by its path is named by the path, by a part of it that ends as it does, or by a longer one.
+        One that is known by its path is named by the path, by a part of it that ends as it does, by a longer one, or by
+        its key in this project.
         """
         names = self.names_for(source)
         if is_of_collection(source, identity):
             return identity in _ids(names, source)
         paths, ends = _paths(names)
         path = _plain(identity)
-        return path in ends or not paths.isdisjoint(_ends(path))
+        return path in ends or not paths.isdisjoint(_ends(path)) or photo_key(source, identity) in names
 
     def names_for(self, source: str) -> frozenset[str]:
         """The names that are looked for among the photos of a source."""

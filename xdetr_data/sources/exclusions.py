@@ -12,18 +12,21 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from xdetr_data.errors import InputError
-from xdetr_data.photos.ids import collection_id, path_id, photo_id
+from xdetr_data.photos.ids import collection_id, path_id, photo_id, stem_of
 from xdetr_data.sources.exclusion_list import VG_COPIES, ExclusionList
 from xdetr_data.sources.framing.files import READ_ERRORS, open_input
 from xdetr_data.sources.framing.json_records import DECODE_ERRORS
 from xdetr_data.sources.framing.json_stream import elements, iter_array_chunks
 from xdetr_data.sources.framing.plain_pickle import read_refs
 from xdetr_data.sources.places import ANY_SOURCE
+from xdetr_data.sources.refer_files import read_images
 
 SOURCES = ("coco", "vg", "flickr", "openimages", "ade20k")
 REFER = "refer pickle, all but its train split"
 _IS_VG = re.compile(rb"\s*\[\s*\{")
-_LINE = re.compile(r"[A-Za-z0-9_.%/-]+")
+_LINE = re.compile(r"[A-Za-z0-9_.%/:-]+")
+_COLLECTION_OF = {"flickr": "flickr", "phrasecut": "vg", "gqa": "vg"}
+_COCO_FILE = re.compile("COCO_.*|[0-9]{12}")
 
 
 class _NamedImage(msgspec.Struct, frozen=True):
@@ -72,9 +75,10 @@ def read_exclusion(path: str, source: str | None = None) -> ExclusionList:
     return _list_of(path, kind, pairs, source)
 
 
-def read_evaluation(path: str) -> ExclusionList:
-    """The photos of a refer pickle's val and test splits, none where it has no such split."""
-    return _list_of(path, REFER, _from_pickle(path))
+def read_evaluation(path: str, instances: Sequence[str] = ()) -> ExclusionList:
+    """The photos of a refer pickle's val and test splits, none where it has no such split; ``instances`` are the files
+    whose images its ids are."""
+    return _list_of(path, REFER, _from_pickle(path, instances))
 
 
 def _list_of(path: str, kind: str, pairs: Iterable[tuple[str, str]], source: str | None = None) -> ExclusionList:
@@ -109,13 +113,18 @@ def _read(path: str, size: int = -1) -> bytes:
             raise InputError(f"{path}: cannot be read ({error})") from error
 
 
-def _from_pickle(path: str) -> Iterable[tuple[str, str]]:
+def _from_pickle(path: str, instances: Sequence[str] = ()) -> Iterable[tuple[str, str]]:
     refs = read_refs(path)
     if not all(isinstance(ref, dict) and _is_id(ref.get("image_id")) for ref in refs):
         raise InputError(f"{path}: is no list of referring expressions with an 'image_id' each")
     for ref in refs:
         if ref.get("split") != "train":  # its training photos may be trained on; val and test ones may not
-            yield "coco", photo_id("coco", str(ref["image_id"]))
+            named = [str(ref.get("file_name") or "")]
+            named += [
+                found[ref["image_id"]].file_name for found in map(read_images, instances) if ref["image_id"] in found
+            ]
+            known = [one for one in named if collection_id("coco", one) is not None]
+            yield "coco", photo_id("coco", (known or [str(ref["image_id"])])[0])  # names tell more than numbers
 
 
 def _is_id(value: object) -> bool:
@@ -129,15 +138,20 @@ def _from_json(path: str) -> Iterable[tuple[str, str]]:
                 image = msgspec.json.decode(element, type=_NamedImage)
             except DECODE_ERRORS as error:
                 raise InputError(f"{path}: images[{row}]: {error}") from error
-            name = image.file_name or image.coco_url or (None if image.id is None else str(image.id))
-            if name is None:
+            names = [one for one in (image.file_name, image.coco_url) if one]
+            if not names and image.id is None:
                 raise InputError(f"{path}: images[{row}] has no file_name, coco_url or id")
-            source = image.data_source or _source_of_dataset(image.dataset_name)
-            yield source, photo_id(source, name)
+            for name in names or [str(image.id)]:  # names that mean different photos leave out both
+                source = _source_of(image)
+                yield source, path_id(name) if source == ANY_SOURCE else photo_id(source, name.partition("?")[0])
 
 
-def _source_of_dataset(dataset_name: str | None) -> str:
-    return {"flickr": "flickr", "phrasecut": "vg", "gqa": "vg"}.get(dataset_name or "", "coco")
+def _source_of(image: _NamedImage) -> str:
+    """Whose photo it is; of a file name that is none of COCO's, everybody's."""
+    if image.data_source is not None or image.dataset_name in _COLLECTION_OF:
+        return image.data_source or _COLLECTION_OF[str(image.dataset_name)]
+    is_own = image.file_name and not image.coco_url and not _COCO_FILE.fullmatch(stem_of(image.file_name))
+    return ANY_SOURCE if is_own else "coco"
 
 
 def _from_json_list(path: str) -> Iterable[tuple[str, str]]:

@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from xdetr_data.errors import InputError
+from xdetr_data.photos.ids import photo_id
+from xdetr_data.sources.coco_images import end_of_url
 from xdetr_data.sources.framing.files import CHUNK_BYTES, ArrayChunk, Unreadable
 from xdetr_data.sources.framing.json_records import (
     first_keys,
@@ -48,7 +50,7 @@ class LvisImage(msgspec.Struct, frozen=True, gc=False):
     @property
     def photo(self) -> str:
         """The file's name, in v1 with the folder that the address ends in: ``train2017/000000391895.jpg``."""
-        return self.file_name or "/".join((self.coco_url or "").split("/")[-2:])
+        return self.file_name or end_of_url(self.coco_url or "")
 
 
 class LvisAnnotation(msgspec.Struct, frozen=True, gc=False):
@@ -174,6 +176,8 @@ def _photo_of(image: LvisImage | Unreadable) -> str | Problem:
         return Problem("unreadable-image", image.problem)
     if not image.photo:
         return Problem("unreadable-image", f"image {image.id} has no file_name and no coco_url")
+    if image.coco_url and photo_id(COLLECTION, image.photo) != photo_id(COLLECTION, end_of_url(image.coco_url)):
+        return Problem("ambiguous-image-id", f"image {image.id}: file_name and coco_url name different photos")
     return name_photo(COLLECTION, image.photo)
 
 

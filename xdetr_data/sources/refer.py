@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from xdetr_data.errors import InputError
-from xdetr_data.photos.ids import photo_name
+from xdetr_data.photos.ids import collection_id, photo_id, photo_name
 from xdetr_data.sources.coco import CocoInstances
 from xdetr_data.sources.framing.files import ArrayChunk, ChunkRange, Unreadable, chunk_range
-from xdetr_data.sources.protocol import Heads, Kind, Problem, Source, Stated, input_label
+from xdetr_data.sources.protocol import Heads, Kind, Problem, Source, Stated, input_label, name_photo
 from xdetr_data.sources.refer_files import Expression, Reference, read_images, read_references
 
 COLLECTION = "coco"
@@ -88,8 +88,7 @@ class ReferPickle(Source):
             problems = {row: one for row, one in enumerate(stated, chunk.first_row) if isinstance(one, Problem)}
             about = [None if isinstance(one, Problem) else one for one in stated]
             names = [
-                None if one is None else photo_name(COLLECTION, str(ref.image_id))
-                for one, ref in zip(about, references, strict=True)
+                None if one is None else photo_name(COLLECTION, photo_id(COLLECTION, one.file_name)) for one in about
             ]
             sizes = [sum(map(len, map(_encoded, one.expressions))) for one in references]
             return Heads(
@@ -133,7 +132,15 @@ class ReferPickle(Source):
         stated = next(
             (found[ref.image_id] for found in map(read_images, self.instances) if ref.image_id in found), None
         )
-        return stated or Problem("image-not-in-instances", f"no --instances file has image {ref.image_id}")
+        if stated is None:
+            return Problem("image-not-in-instances", f"no --instances file has image {ref.image_id}")
+        named = name_photo(COLLECTION, stated.file_name)
+        if isinstance(named, Problem):
+            return named
+        if collection_id(COLLECTION, ref.file_name) not in (None, photo_id(COLLECTION, stated.file_name)):
+            detail = f"is of {ref.file_name}, but image {ref.image_id} of the instances is {stated.file_name}"
+            return Problem("ambiguous-image-id", detail)
+        return stated
 
 
 def _encoded(one: Any) -> bytes:

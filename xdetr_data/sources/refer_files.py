@@ -35,11 +35,13 @@ class Expression(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reference(NamedTuple):
-    """A referred object: its photo's id, its expressions, or why it cannot be used, and then what is in their place."""
+    """A referred object: its photo's id, its expressions, or why it cannot be used, and then what is in their place;
+    and the name of its photo's file, where it says that."""
 
     image_id: int
     expressions: Sequence[Any]
     problem: str = ""
+    file_name: str = ""
 
 
 class _Ref(msgspec.Struct, frozen=True, gc=False):
@@ -48,6 +50,7 @@ class _Ref(msgspec.Struct, frozen=True, gc=False):
     image_id: Id
     split: str
     sentences: list[Any]
+    file_name: Any = None
 
 
 class _Sentence(msgspec.Struct, frozen=True, gc=False):
@@ -63,8 +66,8 @@ class _Image(msgspec.Struct, frozen=True, gc=False):
 
 
 _EXPRESSION = msgspec.json.Decoder(Expression)
-_IMAGE = msgspec.json.Decoder(_Image)
-_IMAGES = msgspec.json.Decoder(list[_Image])
+_IMAGE = msgspec.json.Decoder(_Image, strict=False)  # ids may be texts of digits
+_IMAGES = msgspec.json.Decoder(list[_Image], strict=False)
 
 
 def parse_expression(data: bytes) -> Expression | Unreadable:
@@ -92,7 +95,8 @@ def _reference(ref: Any, row: int) -> Reference:
     except msgspec.ValidationError as error:
         sentences = ref.get("sentences") if isinstance(ref, dict) else None
         return Reference(0, sentences if isinstance(sentences, list) else (), str(error))
-    return Reference(one.image_id, [_expression(each, row, one) for each in one.sentences])
+    file_name = one.file_name if isinstance(one.file_name, str) else ""
+    return Reference(one.image_id, [_expression(each, row, one) for each in one.sentences], "", file_name)
 
 
 def _expression(sentence: Any, row: int, ref: _Ref) -> Expression | Unreadable:

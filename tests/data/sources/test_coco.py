@@ -83,7 +83,9 @@ def test_a_damaged_first_record_is_that_records_problem_not_the_files(first: Any
 def photos(tmp_path: Path, *images: dict[str, Any]) -> Mapping[str, str | Problem]:
     path = tmp_path / f"{len(list(tmp_path.iterdir()))}.json"
     path.write_bytes(data({"images": images, "annotations": [BOX]}))
-    return photos_of_images(str(path))
+    found = photos_of_images(str(path))
+    assert found is not None
+    return found
 
 
 def test_an_image_id_means_the_photo_that_its_file_name_says(tmp_path: Path) -> None:
@@ -93,7 +95,6 @@ def test_an_image_id_means_the_photo_that_its_file_name_says(tmp_path: Path) -> 
         {"id": "0002", "file_name": "000000000001.jpg"},
         {"id": "a-7", "file_name": "cam1/ball.jpg"},
         {"id": 3, "coco_url": "http://images.cocodataset.org/train2017/000000391895.jpg"},
-        {"id": 4},
         {"id": 5, "file_name": "../x.jpg"},
         {"file_name": "without an id"},
     )
@@ -104,8 +105,29 @@ def test_an_image_id_means_the_photo_that_its_file_name_says(tmp_path: Path) -> 
         "2": "coco/1",
         "a-7": "coco/cam1/ball",
         "3": "coco/391895",
-        "4": "coco/4",
     }
+
+
+def test_ids_without_a_name_are_numbers_where_no_name_says_otherwise(tmp_path: Path) -> None:
+    named = {"id": 9, "file_name": "COCO_train2014_000000000009.jpg"}
+    assert photos(tmp_path, named, {"id": 4}) == {"9": "coco/9", "4": "coco/4"}
+    counted = photos(tmp_path, named | {"id": 1}, {"id": 4}, {"id": 5, "file_name": ""})
+    assert counted["1"] == "coco/9"
+    for key in "45":
+        assert isinstance(problem := counted[key], Problem)
+        assert "has no file_name, and ids of this file are not the numbers" in problem.detail
+
+
+def test_a_number_that_two_paths_have_is_no_photo(tmp_path: Path) -> None:
+    cameras = [{"id": 7 + at, "file_name": f"cam{at}/0001.jpg"} for at in (1, 2)]
+    found = photos(tmp_path, *cameras, {"id": 10, "file_name": "cam1/0002.jpg"})
+    assert isinstance(found["8"], Problem)
+    assert isinstance(found["9"], Problem)
+    assert found["10"] == "coco/2"
+
+
+def test_images_that_cannot_be_read_leave_no_id_to_be_taken_for_a_number(tmp_path: Path) -> None:
+    assert photos(tmp_path, {"id": 1.5, "file_name": "000000000025.jpg"}) == {}
 
 
 def test_an_id_of_two_photos_means_none(tmp_path: Path) -> None:
@@ -115,7 +137,8 @@ def test_an_id_of_two_photos_means_none(tmp_path: Path) -> None:
     assert found.reason == "ambiguous-image-id"
     url = "http://x.org/train2017/000000000002.jpg"
     assert isinstance(photos(tmp_path, {"id": 7, "file_name": names[0], "coco_url": url})["7"], Problem)
-    same = photos(tmp_path, {"id": 7, "file_name": names[1], "coco_url": url}, {"id": 7, "file_name": "x/" + names[1]})
+    assert photos(tmp_path, {"id": 7, "coco_url": f"{url}?width=640"}) == {"7": "coco/2"}
+    same = photos(tmp_path, {"id": 7, "file_name": names[1], "coco_url": url}, {"id": 7, "file_name": names[1]})
     assert same == {"7": "coco/2"}
 
 
@@ -123,7 +146,7 @@ def test_images_may_stand_behind_the_annotations_or_be_missing(tmp_path: Path) -
     (tmp_path / "behind.json").write_bytes(data({"annotations": [BOX], "images": [{"id": 9, "file_name": "8.jpg"}]}))
     assert photos_of_images(str(tmp_path / "behind.json")) == {"9": "coco/8"}
     (tmp_path / "none.json").write_bytes(data({"annotations": [BOX]}))
-    assert photos_of_images(str(tmp_path / "none.json")) == {}
+    assert photos_of_images(str(tmp_path / "none.json")) is None
     (chunk,) = read_chunks(str(tmp_path / "none.json"))
     heads = CocoInstances(path=str(tmp_path / "none.json")).heads(chunk)
     assert heads.photo is not None

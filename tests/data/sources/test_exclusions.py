@@ -132,3 +132,32 @@ def test_image_data_of_visual_genome_tells_copies_and_excludes_nothing_by_itself
     assert (found.ids, found.copies, found.size) == ({}, {"7": "9", "5": "4"}, 2)
     with pytest.raises(InputError, match="no image has a coco_id"):
         listed(tmp_path, "image_data.json", b'[{"image_id": 8, "coco_id": null}]')
+
+
+def test_a_list_may_be_of_addresses(tmp_path: Path) -> None:
+    url = "http://images.cocodataset.org/train2017/000000000007.jpg"
+    assert listed(tmp_path, "urls.txt", f"{url}\n".encode()).matches("coco", "7")
+    found = listed(tmp_path, "a.json", json.dumps({"images": [{"id": 1, "coco_url": f"{url}?s=640"}]}).encode())
+    assert found.matches("coco", "7")
+
+
+def test_a_json_file_of_names_that_are_none_of_cocos_counts_for_every_source(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "cam1/0001.jpg"}, {"id": 2, "file_name": "000000000009.jpg"}]
+    found = listed(tmp_path, "shop_val.json", json.dumps({"images": images}).encode())
+    assert found.ids == {"any": frozenset({"cam1/0001"}), "coco": frozenset({"9"})}
+    assert found.matches("shop", "cam1/0001")
+    assert not found.matches("shop", "cam2/0001")
+    assert found.matches("coco", "1")
+
+
+def test_names_of_one_image_that_mean_two_photos_leave_out_both(tmp_path: Path) -> None:
+    image = {"id": 1, "file_name": "000000000003.jpg", "coco_url": "http://x.org/train2017/000000000009.jpg"}
+    found = listed(tmp_path, "a.json", json.dumps({"images": [image]}).encode())
+    assert found.ids == {"coco": frozenset({"3", "9"})}
+
+
+def test_keys_of_this_project_name_photos_of_every_collection(tmp_path: Path) -> None:
+    found = listed(tmp_path, "keys.txt", b"shop_cam1%2F0001\nopenimages_0000000000000009\n")
+    assert found.matches("shop", "cam1/0001")
+    assert found.matches("openimages", "0000000000000009")
+    assert not found.matches("shop", "cam2/0001")

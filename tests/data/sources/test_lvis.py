@@ -102,7 +102,9 @@ def test_images_name_photos_and_the_rest_hangs_on_images() -> None:
 
 
 def test_the_photo_is_the_name_and_not_the_id_of_an_image() -> None:
-    heads = heads_of(source([image(1, file_name="COCO_train2014_000000581857.jpg")], name="renumbered"))[IMAGES]
+    heads = heads_of(source([image(1, file_name="COCO_train2014_000000581857.jpg", coco_url=None)], name="renumbered"))[
+        IMAGES
+    ]
     assert heads.photo is not None
     assert (heads.photo.to_pylist(), heads.ids) == (["coco/581857"], [1])
 
@@ -253,3 +255,14 @@ def test_classes_of_each_photo_are_those_that_are_annotated() -> None:
     images = [image(5), image(6), None, image(7, file_name="000000000005.jpg"), image(5, file_name="8.jpg")]
     annotations = [annotation(1, 5, 3), annotation(2, 5, 3), annotation(3, 7, 4), annotation(4, 99, 5), None]
     assert read_class_sets(source(images, annotations, name="sets").path) == {"5": {3, 4}, "6": set()}
+
+
+def test_names_that_contradict_each_other_name_no_photo() -> None:
+    images = [
+        image(5, coco_url=f"{URL}/000000000007.jpg?s=1"),
+        image(6, file_name="COCO_val2014_000000000009.jpg", coco_url=f"{URL}/000000000008.jpg"),
+    ]
+    found = heads_of(source(images, name="contradicting"))[IMAGES]
+    assert found.photo is not None
+    assert found.photo.to_pylist() == ["coco/7", None]
+    assert found.problems[1].reason == "ambiguous-image-id"

@@ -185,3 +185,23 @@ def test_photos_of_val_and_test_are_listed_and_none_where_there_is_no_such_split
     found = read_evaluation(source.path)
     assert (found.path, found.ids) == (source.path, {"coco": frozenset({"8", "9"})})
     assert read_evaluation(written(tmp_path / "g", [ref(1)]).path).ids == {}
+
+
+def test_the_photo_of_a_reference_is_that_of_its_image_in_the_instances_and_not_its_number(tmp_path: Path) -> None:
+    images = [image(7, id=1), image(9, id="2")]
+    named = [ref(1, 1, file_name="COCO_train2014_000000000007_1.jpg"), ref(2, 2, file_name="x"), ref(3, 2)]
+    source = written(tmp_path, named, images)
+    heads = source.heads(chunks_of(source)[REFS])
+    assert heads.photo is not None
+    assert heads.photo.to_pylist() == ["coco/7", "coco/9", None]
+    assert heads.problems[2].reason == "ambiguous-image-id"
+    assert "is of COCO_train2014_000000000002_3.jpg, but image 2" in heads.problems[2].detail
+    unsafe = written(tmp_path / "unsafe", [ref(1)], [image(7, file_name="../7.jpg")])
+    assert unsafe.heads(chunks_of(unsafe)[REFS]).problems[0].reason == "unsafe-file-name"
+
+
+def test_photos_to_leave_out_are_those_of_their_names_too(tmp_path: Path) -> None:
+    refs = [ref(1, 1, split="val", file_name="COCO_train2014_000000000007_1.jpg"), ref(2, 2, split="val", file_name="")]
+    source = written(tmp_path, refs, [image(7, id=1), image(9, id=2)])
+    assert read_evaluation(source.path, source.instances).ids == {"coco": frozenset({"7", "9"})}
+    assert read_evaluation(source.path).ids == {"coco": frozenset({"7", "2"})}

@@ -161,7 +161,7 @@ def test_all_classes_are_the_vocabulary_and_those_spoken_alike_are_two_queries(t
 def test_v05_names_its_photos_itself(tmp_path: Path) -> None:
     images = [
         photo(4, 8, file_name="COCO_val2014_000000000004.jpg"),
-        photo(1, 8, file_name="COCO_val2014_000000000009.jpg"),
+        photo(1, 8, file_name="COCO_val2014_000000000009.jpg", coco_url=None),
     ]
     write(tmp_path, images, [boxed(1, 1, 7)], photos=[4, 9])
     assert build(tmp_path).code == 0
