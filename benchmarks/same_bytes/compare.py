@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 NEW_ENDING = ".idx"  # an index of a tar may be new
-_NEW_KEYS = {"warnings", "looked_for"}
+_NEW_KEYS = {"warnings", "looked_for", "groups", "manifest_version", "licence"}
 _OF_THE_RUN = {"config", "config_hash", "tool_version"}
 _OF_THE_TIME = {"config_hash", "seconds", "photos_per_second", "waiting_share"}
 
