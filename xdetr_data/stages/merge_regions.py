@@ -54,8 +54,10 @@ def _region(
     members: list[Box], first: dict[Box, tuple[str, str]], joined: dict[Box, list[str]], order: Sequence[str]
 ) -> Region:
     """One region of all boxes around an object, in the order in which they were met."""
-    best = min(members, key=lambda box: rank(first[box][0], order))
-    also = [*joined[best], *(name for box in members if box != best for name in (first[box][1], *joined[box]))]
+    best, also = members[0], joined[members[0]]
+    if len(members) > 1:
+        best = min(members, key=lambda box: rank(first[box][0], order)) if order else best
+        also = [*joined[best], *(name for box in members if box != best for name in (first[box][1], *joined[box]))]
     source, annotation_id = first[best]
     detail = "also " + " ".join(also) if also else ""
     return Region(box_xyxy=best, provenance=Provenance(source=source, annotation_id=annotation_id, detail=detail))
