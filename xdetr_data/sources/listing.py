@@ -156,9 +156,11 @@ def _only(name: str, files: Sequence[PhotoFile], stated: Stated) -> PhotoFile | 
 
 
 def _either(name: str, files: Sequence[PhotoFile]) -> Problem:
-    one, other = files[0].path, files[1].path
+    first = files[0]
+    second = next((file for file in files if file.address != first.address), first)  # roots may lie in one another
+    one, other = first.path, second.path
     if one == other:
-        one, other = files[0].address, files[1].address
+        one, other = first.address, second.address
     remedy = "give the root of one, or name the photo by its path below the root"
     return Problem(AMBIGUOUS, f"{name} may be {one} or {other}, which are different files; {remedy}")
 

@@ -179,6 +179,13 @@ def test_own_photos_are_found_by_path_and_by_base_name_where_that_is_one_photos(
         assert problem_of(find("shop", elsewhere, root)).reason == "missing-photo", elsewhere
 
 
+def test_a_root_in_another_root_does_not_make_a_file_two(tmp_path: Path) -> None:
+    root = trees(tmp_path / "shop", {"cam1/1.jpg": picture(1), "cam2/1.jpg": picture(2), "cam1/2.jpg": picture(3)})
+    assert path_of(find("shop", "2.jpg", f"{root}/cam1", root)) == "2.jpg"
+    found = problem_of(find("shop", "1.jpg", f"{root}/cam1", root))
+    assert "may be 1.jpg or cam2/1.jpg" in found.detail
+
+
 def test_a_collection_may_have_several_roots(tmp_path: Path) -> None:
     one, two = trees(tmp_path / "VG_100K", {"7.jpg": picture(1)}), trees(tmp_path / "VG_100K_2", {"8.jpg": picture(2)})
     assert path_of(find("vg", "7.jpg", one, two)) == "7.jpg"

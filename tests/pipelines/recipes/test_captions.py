@@ -201,7 +201,7 @@ def test_the_toy_worlds_captions_become_a_source_to_train_on(tmp_path: Path) -> 
     assert 4 <= len(records) <= len(told)
     assert {query.text for record in records for query in record.queries} <= set(told.values())
     data = DataConfig(shortest_px=(64,), longest_px=96, workers=0)
-    batches = TrainBatches({"weak": SourceConfig(path=str(out), batch_size=2)}, data, word_tokenizer(), 32)
+    batches = TrainBatches({"weak": SourceConfig(paths=(str(out),), batch_size=2)}, data, word_tokenizer(), 32)
     for step in batches.epoch(0):
         assert step.weak is not None
         assert step.weak.targets.is_caption.all()
