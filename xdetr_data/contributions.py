@@ -9,8 +9,10 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from xdetr_data.photos.ids import photo_name
+from xdetr_data.photos.addresses import tree_of
+from xdetr_data.photos.ids import COLLECTIONS, ending_of, is_number, photo_name, stem_of
 from xdetr_data.shards.photo_index import AMBIGUOUS, BEYOND_LIMIT, EXCLUDED, MISSING, UNKNOWN, Index
 from xdetr_data.sources.framing.files import ChunkRange
 from xdetr_data.sources.places import ANY_SOURCE, Containers, Places, Roots
@@ -52,12 +54,48 @@ def silent(
     if isinstance(places, Roots):
         unused = [one for one in places.folders if one != ANY_SOURCE and not _has_names(names, one)]
         lines += [f"{places.option} {one}=…: no input names a photo of {one}; is a file missing?" for one in unused]
+        is_limited = bool((names.codes == BEYOND_LIMIT).any())
+        lines += [*_strangers(photos), *([] if is_limited else _unused_roots(places, unused, photos))]
     if isinstance(places, Containers) and not (names.codes == BEYOND_LIMIT).any():
         used = set(photos["address"].unique().to_pylist())
         unused = [one.path for one in places.containers if one.path not in used]
         brought = f"{len(unused)} of {len(places.containers)} {places.what} brought no photo"
         lines += [f"{brought}, as {unused[0]}; are the inputs that name them missing?"] if unused else []
     return lines
+
+
+def _strangers(photos: pa.Table) -> Iterator[str]:
+    """Files that have a photo's number and may be something else: PNGs in place of JPEGs, and in place of COCO's padded
+    names bare numbers, as other collections name theirs.
+    """
+    rows = zip(*(photos[name].to_pylist() for name in ("source", "file_name", "address")), strict=True)
+    masks, others = list[str](), list[str]()
+    for source, name, address in rows:
+        if address is None or source not in COLLECTIONS:
+            continue
+        paths = [part for part in address.split("::") if ending_of(part)]
+        if ending_of(name) == "jpg" and any(ending_of(path) == "png" for path in paths):
+            masks.append(address)
+        stem = stem_of(paths[0]) if paths else ""
+        if source == "coco" and len(stem) < 12 and is_number(stem) and stem != stem_of(name):
+            others.append(address)
+    if masks:
+        yield f"{len(masks):,} photos that the inputs call JPEGs are PNGs, as {masks[0]}; are they masks?"
+    if others:
+        what = "photos of coco have bare numbers for names"
+        yield f"{len(others):,} {what}, as {others[0]}; are they of another collection?"
+
+
+def _unused_roots(places: Roots, unused: Sequence[str], photos: pa.Table) -> Iterator[str]:
+    """Of collections in several folders, those that no photo is from."""
+    for source in sorted({*places.folders} - {*unused}):
+        roots = places.of(source)
+        if len(roots) > 1:
+            own = photos if source == ANY_SOURCE else photos.filter(pc.equal(photos["source"], source))
+            addresses = pc.drop_null(own["address"]).to_pylist()
+            for root in roots:
+                if not any(map(tree_of(root).holds, addresses)):
+                    yield f"{places.option} {source}={root}: no photo of the dataset is below it; is it the right one?"
 
 
 def _has_names(names: Index, source: str) -> bool:

@@ -34,6 +34,10 @@ class Tree:
         """The address of the file at a path below the folder."""
         return f"{self.begin}{path}{self.end}"
 
+    def holds(self, address: str) -> bool:
+        """Whether an address is one of a file below the folder."""
+        return address.startswith(self.begin) and address.endswith(self.end)
+
     @property
     def folders(self) -> list[str]:
         """The folders that lead to it, outermost first."""
@@ -45,22 +49,36 @@ def list_tree(root: str) -> tuple[Tree, Iterator[tuple[str, int]]] | None:
 
     Linked folders are followed. None where the address is no folder; raises LIST_ERRORS where it cannot be reached.
     """
-    fs, path = fsspec.url_to_fs(root)
+    fs, path = _folder(root)
     if not fs.isdir(path):
         return None
     if isinstance(fs, LocalFileSystem):
-        path = path.rstrip("/")
-        return Tree(f"{_LOCAL}{path}/"), iter(sorted(_walk(path, "", ())))
+        return tree_of(root), iter(sorted(_walk(path.rstrip("/"), "", ())))
     base = path.rstrip("/")
     found: dict[str, Any] = fs.find(path, detail=True)
+    cut = len(base) + 1 if base else 0
+    files = ((name[cut:], int(found[name]["size"] or 0)) for name in sorted(found) if _is_file(fs, found, name))
+    return tree_of(root), files
+
+
+def tree_of(root: str) -> Tree:
+    """The folder at an address, not listed; raises LIST_ERRORS where it cannot be reached."""
+    fs, path = _folder(root)
+    base = path.rstrip("/")
+    if isinstance(fs, LocalFileSystem):
+        return Tree(f"{_LOCAL}{base}/")
     first, sign, rest = root.partition("::")
     protocol = first.partition("://")[0]
     if sign and protocol in _ARCHIVES:
-        tree = Tree(f"{protocol}://{base}/" if base else f"{protocol}://", f"{sign}{rest}")
-    else:
-        tree = Tree((f"{first}{sign}" if sign else "") + fs.unstrip_protocol(base).rstrip("/") + "/")
-    cut = len(base) + 1 if base else 0
-    return tree, ((name[cut:], int(found[name]["size"] or 0)) for name in sorted(found) if _is_file(fs, found, name))
+        return Tree(f"{protocol}://{base}/" if base else f"{protocol}://", f"{sign}{rest}")
+    return Tree((f"{first}{sign}" if sign else "") + fs.unstrip_protocol(base).rstrip("/") + "/")
+
+
+def _folder(root: str) -> tuple[Any, str]:
+    """The file system of an address, and the folder there; of one in a tar, whose names may begin with ``./``."""
+    fs, path = fsspec.url_to_fs(root)
+    dotted = f"./{path}"
+    return fs, dotted if root.startswith("tar://") and not fs.isdir(path) and fs.isdir(dotted) else path
 
 
 def _is_file(fs: Any, found: dict[str, Any], name: str) -> bool:

@@ -41,6 +41,7 @@ class Collection:
 
 
 _NUMBER = re.compile("0*([0-9]+)")
+_NOT_COCOS = re.compile("(?!0[0-9]{11}$)0*([0-9]+)")  # 000000000007.jpg below the same root is COCO's photo 7
 _COCO = "(?:COCO_(?:[A-Za-z]+[0-9]*_)?)?0*([0-9]+)"
 _HEX = re.compile("([0-9A-Fa-f]{16})")  # also where all are digits: leading zeros belong to it
 _ADE = re.compile("(ADE_[a-z]+_[0-9]{8})")
@@ -54,8 +55,8 @@ COLLECTIONS: Mapping[str, Collection] = MappingProxyType(
             digits=12,
             has_masks=True,
         ),
-        "vg": Collection(named=_NUMBER, file=_NUMBER),
-        "flickr": Collection(named=_NUMBER, file=_NUMBER),
+        "vg": Collection(named=_NUMBER, file=_NOT_COCOS),
+        "flickr": Collection(named=_NUMBER, file=_NOT_COCOS),
         "openimages": Collection(named=_HEX, file=_HEX, any_case=True),
         "ade20k": Collection(named=_ADE, file=_ADE, has_masks=True),
     }

@@ -59,6 +59,12 @@ def _photos_of_images(path: str, _: int) -> Mapping[str, str | Problem] | None:
     for identity in nameless if is_counted else ():
         detail = f"image {identity[:40]} has no file_name, and ids of this file are not the numbers of its photos"
         photos[identity] = Problem("ambiguous-image-id", detail)
+    for identity, one in photos.items() if is_counted else ():
+        number = "" if isinstance(one, Problem) else one.partition("/")[2]
+        if number != identity and photos.get(number) == one:
+            photos[identity] = Problem(
+                "ambiguous-image-id", f"images {identity[:40]} and {number} are both photo {one}"
+            )
     for identity, one in photos.items() if unclear else ():
         if one in unclear:
             photos[identity] = Problem(

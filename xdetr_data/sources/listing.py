@@ -20,6 +20,9 @@ from xdetr_data.sources.protocol import Problem, Stated
 
 MISSING, AMBIGUOUS = "missing-photo", "ambiguous-photo"
 
+# Folders of collections whose photos are called by bare numbers, and below a common root would be photos of others.
+_HOMES = {"VG_100K": "vg", "VG_100K_2": "vg", "flickr30k-images": "flickr", "flickr30k_images": "flickr"}
+
 
 class PhotoFile(NamedTuple):
     """A file below a root: its path there, and its size in bytes."""
@@ -93,19 +96,24 @@ def _of_the_number(
 
     A PNG alone is the photo where it has the whole stated name, and no mask is called so (``COCO_train2014_…``).
     """
+    *folders, name = _parts(stated.file_name)
+    known = [file for file in files if not _is_of_another(source, file, folders)]
+    if not known:
+        detail = f"{files[0].path} has the number of {stated.file_name or identity}, but is another collection's"
+        return Problem(MISSING, f"{detail}; give the folder of {source}")
+    files = known
     if len(files) == 1 and ending_of(files[0].path) == "jpg":
         return files
     ending = ending_of(stated.file_name)
     if COLLECTIONS[source].has_masks and ending != "png":
         photos = [file for file in files if ending_of(file.path) != "png"]
-        name = stem_of(stated.file_name)
-        if not photos and name.startswith("COCO_"):
-            photos = [file for file in files if stem_of(file.path) == name]
+        stem = stem_of(name)
+        if not photos and stem.startswith("COCO_"):
+            photos = [file for file in files if stem_of(file.path) == stem]
         if not photos:
             detail = f"{files[0].path} has the number of {stated.file_name or identity}, but PNGs of {source} are masks"
             return Problem(MISSING, f"{detail}; give the folder of the photos")
         files = photos
-    *folders, name = _parts(stated.file_name)
 
     def fit(file: PhotoFile) -> tuple[bool, bool, bool, int]:
         own = _parts(file.path)[-1]
@@ -114,6 +122,11 @@ def _of_the_number(
 
     best = max(map(fit, files))
     return [file for file in files if fit(file) == best]
+
+
+def _is_of_another(source: str, file: PhotoFile, named: Sequence[str]) -> bool:
+    """Whether a file lies in another collection's folder, which the annotation does not name."""
+    return any(_HOMES.get(one, source) != source and one not in named for one in file.path.split("/")[:-1])
 
 
 def _of_the_path(
@@ -144,9 +157,11 @@ def _only(name: str, files: Sequence[PhotoFile], stated: Stated) -> PhotoFile | 
 
 
 def _either(name: str, files: Sequence[PhotoFile]) -> Problem:
-    one, other = files[0].path, files[1].path
+    first = files[0]
+    second = next((file for file in files if file.address != first.address), first)  # roots may lie in one another
+    one, other = first.path, second.path
     if one == other:
-        one, other = files[0].address, files[1].address
+        one, other = first.address, second.address
     remedy = "give the root of one, or name the photo by its path below the root"
     return Problem(AMBIGUOUS, f"{name} may be {one} or {other}, which are different files; {remedy}")
 

@@ -30,11 +30,16 @@ class Roots:
         """All photos of the sources; raises ConfigError for a source without a folder of its own."""
         wanted = sorted(set(sources))
         return {
-            source: Listing.of(source, [file for root in self._roots(source, wanted) for file in list_photos(root)])
+            source: Listing.of(source, [file for root in self._named(source, wanted) for file in list_photos(root)])
             for source in wanted
         }
 
-    def _roots(self, source: str, wanted: Sequence[str]) -> list[str]:
+    def of(self, source: str) -> list[str]:
+        """The addresses that are given for a source, braces spelled out."""
+        folders = self.folders.get(source, ())
+        return [root for folder in ([folders] if isinstance(folders, str) else folders) for root in spelled_out(folder)]
+
+    def _named(self, source: str, wanted: Sequence[str]) -> list[str]:
         folders = self.folders.get(source) or self.folders.get(ANY_SOURCE)
         named = f"the {self.inputs} name photos of"
         if folders is None:
@@ -44,7 +49,7 @@ class Roots:
                 f"{named} {', '.join(wanted)}, whose numbers can be the same: "
                 f"give {self.option} SOURCE=DIR for each, as in {self.option} {source}=DIR"
             )
-        return [root for folder in ([folders] if isinstance(folders, str) else folders) for root in spelled_out(folder)]
+        return self.of(source) or self.of(ANY_SOURCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

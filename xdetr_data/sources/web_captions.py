@@ -25,6 +25,7 @@ from xdetr_data.sources.protocol import FoundPhoto, Heads, Kind, PhotoSource, Pr
 
 PHOTO_ENDINGS = ("jpg", "jpeg", "png", "webp")
 
+_MIXED = ("duplicate-key", "the tar holds parts of two photos of this key, which cannot be told apart")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 
 
@@ -164,16 +165,20 @@ def iter_web_photos(path: str) -> Iterator[WebPhoto]:
     try:
         with fsspec.open(path, "rb").open() as stream:
             members: dict[str, dict[str, tuple[int, int]]] = {}
+            mixed: set[str] = set()  # keys of two photos
             for header in iter_headers(stream):
                 key, suffix = any_member_key(header.name)
                 if header.isreg() and header.size <= MAX_MEMBER_BYTES:
-                    members.setdefault(key, {}).setdefault(suffix.lower(), (header.offset_data, header.size))
+                    parts = members.setdefault(key, {})
+                    if suffix.lower() in parts:
+                        mixed.add(key)
+                    parts.setdefault(suffix.lower(), (header.offset_data, header.size))
             for key, parts in members.items():
                 facts = b""
                 if "json" in parts:
                     stream.seek(parts["json"][0])
                     facts = stream.read(parts["json"][1])
-                yield _web_photo(key, parts, facts)
+                yield WebPhoto(key=key, problem=_MIXED) if key in mixed else _web_photo(key, parts, facts)
     except (TarDamage, OSError) as error:
         raise InputError(f"{path}: {error}; fetch it again, or leave it out of --images") from error
 

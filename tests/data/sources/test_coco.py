@@ -126,6 +126,15 @@ def test_a_number_that_two_paths_have_is_no_photo(tmp_path: Path) -> None:
     assert found["10"] == "coco/2"
 
 
+def test_an_id_whose_name_is_that_of_the_image_of_this_number_means_no_photo(tmp_path: Path) -> None:
+    images = [{"id": number, "file_name": f"{number:012d}.jpg"} for number in (1, 2)]
+    found = photos(tmp_path, images[0], images[1] | {"file_name": "000000000001.jpg"})
+    assert found["1"] == "coco/1"
+    assert isinstance(found["2"], Problem)
+    counted = [{"id": number, "file_name": "000000000025.jpg"} for number in (1, 2)]  # one photo in two parts
+    assert set(photos(tmp_path, *counted).values()) == {"coco/25"}
+
+
 def test_images_that_cannot_be_read_leave_no_id_to_be_taken_for_a_number(tmp_path: Path) -> None:
     assert photos(tmp_path, {"id": 1.5, "file_name": "000000000025.jpg"}) == {}
 

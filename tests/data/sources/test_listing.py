@@ -86,7 +86,8 @@ def _tar(path: Path, data: bytes) -> str:
 
 
 @pytest.mark.parametrize(
-    "root", ["zip://train2014::{zip}", "zip://::{zip}", "zip://train2014/::{zip}", "tar://::{tar}"]
+    "root",
+    ["zip://train2014::{zip}", "zip://::{zip}", "zip://train2014/::{zip}", "tar://::{tar}", "tar://train2014::{tar}"],
 )
 def test_a_root_may_be_in_an_archive_and_its_photos_open(root: str, tmp_path: Path) -> None:
     data = picture(7)
@@ -178,6 +179,13 @@ def test_own_photos_are_found_by_path_and_by_base_name_where_that_is_one_photos(
         assert problem_of(find("shop", elsewhere, root)).reason == "missing-photo", elsewhere
 
 
+def test_a_root_in_another_root_does_not_make_a_file_two(tmp_path: Path) -> None:
+    root = trees(tmp_path / "shop", {"cam1/1.jpg": picture(1), "cam2/1.jpg": picture(2), "cam1/2.jpg": picture(3)})
+    assert path_of(find("shop", "2.jpg", f"{root}/cam1", root)) == "2.jpg"
+    found = problem_of(find("shop", "1.jpg", f"{root}/cam1", root))
+    assert "may be 1.jpg or cam2/1.jpg" in found.detail
+
+
 def test_a_collection_may_have_several_roots(tmp_path: Path) -> None:
     one, two = trees(tmp_path / "VG_100K", {"7.jpg": picture(1)}), trees(tmp_path / "VG_100K_2", {"8.jpg": picture(2)})
     assert path_of(find("vg", "7.jpg", one, two)) == "7.jpg"
@@ -186,3 +194,17 @@ def test_a_collection_may_have_several_roots(tmp_path: Path) -> None:
     found = problem_of(find("vg", "7.jpg", one, two))
     assert "VG_100K/7.jpg or" in found.detail
     assert path_of(find("vg", "VG_100K_2/7.jpg", one, two)) == "7.jpg"
+
+
+def test_bare_numbers_in_the_folder_of_another_collection_are_none_of_this_one(tmp_path: Path) -> None:
+    files = {"vg/VG_100K/8.jpg": picture(1), "coco/000000000007.jpg": picture(2), "flickr30k-images/9.jpg": picture(3)}
+    root = trees(tmp_path, files)
+    assert problem_of(find("coco", "COCO_train2014_000000000008.jpg", root)).reason == "missing-photo"
+    assert problem_of(find("flickr", "8.jpg", root)).reason == "missing-photo"
+    for number in (7, 9):
+        assert problem_of(find("vg", f"{number}.jpg", root)).reason == "missing-photo"
+    assert path_of(find("coco", "7", root)) == "coco/000000000007.jpg"
+    assert path_of(find("vg", "8.jpg", root)) == "vg/VG_100K/8.jpg"
+    assert path_of(find("coco", "8", f"{root}/vg/VG_100K")) == "8.jpg"  # this root was given as coco's
+    assert path_of(find("coco", "VG_100K/8.jpg", root)) == "vg/VG_100K/8.jpg"  # and here the annotation says it
+    assert path_of(find("shop", "VG_100K/8.jpg", root)) == "vg/VG_100K/8.jpg"

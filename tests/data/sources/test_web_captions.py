@@ -81,6 +81,20 @@ def test_photos_of_a_tar_are_found_with_their_addresses_and_places(tmp_path: Pat
     assert three.problem[0] == "no-address"
 
 
+def test_a_key_of_two_photos_is_none_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "0.tar"
+    parts = [("01.json", b"A"), ("01.jpg", b"B"), ("01.json", b"B"), ("02.jpg", b"C"), ("02.json", b'{"url": "c"}')]
+    with tarfile.open(path, "w") as tar:
+        for name, data in parts:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    one, two = iter_web_photos(str(path))
+    assert one.problem is not None
+    assert one.problem[0] == "duplicate-key"
+    assert (two.problem, two.url) == (None, "c")
+
+
 def test_a_tar_that_was_cut_off_is_refused_by_name(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "0.tar", {"01.jpg": b"p" * 600})
     path.write_bytes(path.read_bytes()[:1100])

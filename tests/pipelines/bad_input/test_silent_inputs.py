@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.tiny import World, coco_box, coco_name, manifest_of, run_cli, usual_args
+from tests.pipelines.tiny import World, coco_box, coco_name, jpeg, manifest_of, run_cli, usual_args
 
 
 def _of_another_split(world: World) -> None:
@@ -91,6 +91,33 @@ def test_a_root_and_a_list_that_nothing_needs_count_too(tmp_path: Path) -> None:
     ended = run_cli(*args, "--strict")
     assert ended.code == 3
     assert "(1 ids; looked for 1 in coco): no photo" in ended.stderr
+
+
+def test_of_several_roots_one_without_a_photo_is_told(tmp_path: Path) -> None:
+    World().write(tmp_path)
+    (tmp_path / "more").mkdir()
+    ended = run_cli(*usual_args(tmp_path), f"--image-root=coco={tmp_path}/more", "--strict")
+    assert ended.code == 3
+    (line,) = manifest_of(tmp_path / "out").warnings
+    assert line == f"--image-root coco={tmp_path}/more: no photo of the dataset is below it; is it the right one?"
+    (tmp_path / "more" / coco_name(2)).write_bytes((tmp_path / "photos" / coco_name(2)).read_bytes())
+    (tmp_path / "photos" / coco_name(2)).unlink()
+    both = (*usual_args(tmp_path), "--overwrite", f"--image-root=coco={tmp_path}/more", "--strict")
+    assert run_cli(*both).code == 0
+    assert run_cli(*both, "--limit=1").code == 0
+
+
+def test_files_that_may_be_masks_or_photos_of_others_are_told(tmp_path: Path) -> None:
+    world = World()
+    mask = jpeg(1, mode="P", format="PNG")
+    world.photos = {coco_name(1).replace(".jpg", ".png"): mask, "2.jpg": world.photos[coco_name(2)]}
+    world.write(tmp_path)
+    assert run_cli(*usual_args(tmp_path), "--strict").code == 3
+    masks, others = manifest_of(tmp_path / "out").warnings
+    assert masks.startswith("1 photos that the inputs call JPEGs are PNGs, as ")
+    assert masks.endswith("COCO_train2014_000000000001.png; are they masks?")
+    assert others.startswith("1 photos of coco have bare numbers for names, as ")
+    assert others.endswith("/2.jpg; are they of another collection?")
 
 
 def test_a_run_that_excludes_coco_photos_speaks_of_visual_genomes_copies_of_them(tmp_path: Path) -> None:
