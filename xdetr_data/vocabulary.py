@@ -63,17 +63,27 @@ def vocabulary_of(manifest: Manifest) -> tuple[NamedClass, ...]:
 
     Raises InputError where the dataset has no classes.
     """
-    config: Any = manifest.config
-    while "vocabulary" not in config and isinstance(config.get("parent"), dict):
-        config = config["parent"].get("config", {})
-    if not config.get("vocabulary"):
+    found = _stated(manifest)
+    if not found:
         raise InputError(
             f"dataset {manifest.prefix} (made by {manifest.recipe}) has no vocabulary; give one of classes, as "
             "'xdetr-data build lvis' makes"
         )
     try:
-        return msgspec.convert(config["vocabulary"], _CLASSES)
+        return msgspec.convert(found, _CLASSES)
     except msgspec.ValidationError as error:
         raise InputError(
             f"dataset {manifest.prefix}: its manifest's vocabulary is none ({error}); build it again"
         ) from error
+
+
+def has_vocabulary(manifest: Manifest) -> bool:
+    """Whether a dataset is one of classes."""
+    return bool(_stated(manifest))
+
+
+def _stated(manifest: Manifest) -> Any:
+    config: Any = manifest.config
+    while "vocabulary" not in config and isinstance(config.get("parent"), dict):
+        config = config["parent"].get("config", {})
+    return config.get("vocabulary")

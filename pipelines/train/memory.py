@@ -30,7 +30,7 @@ class Memory:
 
 
 def memory_estimate(run: RunFile, model: XDetrModel) -> Memory:
-    """Of a run's largest step, with ``data.queries_per_photo`` texts a photo.
+    """Of a run's largest step, with as many texts a photo as ``data`` allows a visit to one.
 
     Overhead of an allocator is not in it; activation checkpointing and compilation are not taken into account.
     """
@@ -39,8 +39,9 @@ def memory_estimate(run: RunFile, model: XDetrModel) -> Memory:
     short = max(run.data.shortest_px)
     long = min(run.data.longest_px, short * 4 // 3)
     batches = [count for count in (run.batch.full, run.batch.pseudo, run.batch.weak) if count]
+    texts = run.data.queries_per_photo + run.data.absences_per_photo + run.data.unknown_per_photo
     kept = [
-        activation_bytes(model, batches, size_hw, run.compute.precision, run.data.queries_per_photo, is_padded=padded)
+        activation_bytes(model, batches, size_hw, run.compute.precision, texts, is_padded=padded)
         for size_hw, padded in (((short, long), False), ((long, long), True))
     ]
     return Memory(weights=weights, activations=kept[0], activations_mixed=kept[1])

@@ -81,8 +81,10 @@ class DataPart(Strict):
     """What a photo goes through on its way into a batch.
 
     ``shortest_px``: one is drawn for each photo; ``unit``: what an epoch visits once, every photo with up to
-    ``queries_per_photo`` of its queries, or every paragraph. ``crop``, ``flip``: probabilities; ``jitter``: largest
-    relative change of brightness, contrast and saturation. ``buffer``: visits among which the order is shuffled.
+    ``queries_per_photo`` of its queries, or every paragraph. Of a dataset of classes these are a photo's positives, and
+    with them come up to ``absences_per_photo`` verified absences and ``unknown_per_photo`` classes of which nothing is
+    known there. ``crop``, ``flip``: probabilities; ``jitter``: largest relative change of brightness, contrast and
+    saturation. ``buffer``: visits among which the order is shuffled.
     ``workers``: loader processes.
     """
 
@@ -93,6 +95,8 @@ class DataPart(Strict):
     jitter: Share
     unit: Unit
     queries_per_photo: AtLeastOne
+    absences_per_photo: Count
+    unknown_per_photo: Count
     buffer: AtLeastOne
     workers: Count
     max_unreadable: AtLeastOne

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from xdetr_data.boxes import Boxes
 from xdetr_data.errors import RecordError
+from xdetr_data.loading.classes import Chosen, Classes, choose_classes, known_texts, sample_queries
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.pixels import Pixels, Recolour, draw_recolour, render
 from xdetr_data.loading.view import View, draw_view, see
@@ -63,6 +64,7 @@ class LoadedPhoto:
     around objects that nobody told apart.
 
     ``pixels [H, W, 4]`` as ``render`` gives them; whoever turns them into floats applies ``recolour`` in the same go.
+    ``known_texts``: those that may be held against the photo's objects; None: any text may.
     """
 
     key: str
@@ -72,6 +74,7 @@ class LoadedPhoto:
     crowds_xyxy_norm: Boxes
     queries: tuple[LoadedQuery, ...]
     counts: LoadCounts
+    known_texts: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,19 +99,26 @@ def queries_of_paragraph(queries: Sequence[Query], paragraph: int) -> list[Query
     return [query for query in queries if query.group == groups[paragraph]]
 
 
-def choose_queries(queries: Sequence[Query], config: DataConfig, rng: np.random.Generator) -> list[Query]:
+def choose_queries(
+    queries: Sequence[Query], config: DataConfig, rng: np.random.Generator, classes: Classes | None = None
+) -> Chosen:
     """The queries of one visit to a whole photo, in their order: a sample of them."""
-    if len(queries) <= config.queries_per_photo:
-        return list(queries)
-    chosen = rng.choice(len(queries), config.queries_per_photo, replace=False)
-    return [queries[index] for index in sorted(chosen.tolist())]
+    if classes is not None:
+        return choose_classes(queries, classes, config, rng)
+    return Chosen(queries=sample_queries(queries, config.queries_per_photo, rng))
 
 
 def load_sample(
-    key: str, labels: bytes, photo: bytes | None, number: int, config: DataConfig, paragraph: int | None = None
+    key: str,
+    labels: bytes,
+    photo: bytes | None,
+    number: int,
+    config: DataConfig,
+    paragraph: int | None = None,
+    classes: Classes | None = None,
 ) -> LoadedPhoto | UnreadableSample:
     """Decodes and augments one sample of the pass ``number``: the photo, or one of its paragraphs, each of which has
-    draws of its own. Never raises for bad bytes."""
+    draws of its own. ``classes``: the vocabulary, of a dataset of classes. Never raises for bad bytes."""
     try:
         record = from_json(labels)
         if record.key != key:
@@ -120,18 +130,20 @@ def load_sample(
     entropy = [config.seed, number, crc32(key.encode())]
     if paragraph is None:
         rng = np.random.default_rng(entropy)
-        return _augment(record, choose_queries(record.queries, config, rng), photo, rng, config)
+        return _augment(record, choose_queries(record.queries, config, rng, classes), photo, rng, config)
     try:
         queries = queries_of_paragraph(record.queries, paragraph)
     except IndexError:
         return UnreadableSample(key=key, detail=f"its labels have no paragraph {paragraph}, which its Parquet row has")
-    return _augment(record, queries, photo, np.random.default_rng([*entropy, paragraph]), config)
+    known = None if classes is None else known_texts(record.queries, queries, classes)
+    rng = np.random.default_rng([*entropy, paragraph])
+    return _augment(record, Chosen(queries=queries, known=known), photo, rng, config)
 
 
 def _augment(
-    record: GroundedImage, queries: Sequence[Query], data: bytes, rng: np.random.Generator, config: DataConfig
+    record: GroundedImage, chosen: Chosen, data: bytes, rng: np.random.Generator, config: DataConfig
 ) -> LoadedPhoto | UnreadableSample:
-    size_hw = record.image.size_hw
+    size_hw, queries = record.image.size_hw, chosen.queries
     named = {region for query in queries for phrase in query.phrases for region in phrase.regions}
     usable = [index for index, region in enumerate(record.regions) if not region.is_crowd]
     may_flip = not any(says_side(query.text) for query in queries)
@@ -163,8 +175,9 @@ def _augment(
         recolour=recolour,
         boxes_xyxy_norm=seen.boxes_xyxy_norm[is_kept],
         crowds_xyxy_norm=crowds[_has_area(crowds)],
-        queries=loaded,
+        queries=(*loaded, *(LoadedQuery(text=text, phrases=()) for text in chosen.unknown)),
         counts=counts,
+        known_texts=chosen.known,
     )
 
 

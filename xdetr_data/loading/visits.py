@@ -6,8 +6,10 @@ from itertools import accumulate
 
 import numpy as np
 
+from xdetr_data.loading.classes import Classes
 from xdetr_data.loading.config import Unit
 from xdetr_data.loading.shard_set import Location, ShardSet
+from xdetr_data.vocabulary import has_vocabulary, vocabulary_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,12 @@ class Visits:
     def sizes(self) -> tuple[tuple[int, ...], ...]:
         """Visits by dataset and shard, as the manifests state (or, in old ones of paragraphs, as counted)."""
         return tuple(one.rows_per_shard if self.unit == "photo" else one.groups_per_shard for one in self.sets)
+
+    @cached_property
+    def classes(self) -> tuple[Classes | None, ...]:
+        """The vocabulary of each dataset; None where it is none of classes. Raises InputError where it is damaged."""
+        manifests = [one.manifest for one in self.sets]
+        return tuple(Classes.of(vocabulary_of(one)) if has_vocabulary(one) else None for one in manifests)
 
     @cached_property
     def _ends(self) -> tuple[int, ...]:

@@ -13,16 +13,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from xdetr_model.losses.federated import Known, unknown_pairs
 from xdetr_model.losses.gather import gather_rows, mean_count, rank, row_counts, world_size
 
 PHOTOS_PER_RANK = 1 << 32  # sets the photos of different ranks apart
 
 
 class Side(NamedTuple):
-    """Vectors ``[K, d]`` and the photo ``[K]`` that each belongs to (its place in the batch)."""
+    """Vectors ``[K, d]``, the photo ``[K]`` that each belongs to (its place in the batch), and of words the text
+    ``[K]`` (a hash) that each is of."""
 
     vectors: Tensor
     photo: Tensor
+    text: Tensor | None = None
 
 
 class Pairs(NamedTuple):
@@ -43,27 +46,43 @@ class Contrast(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    """All that a row is compared with: vectors, owners, and which column carries which text."""
+    """All that a row is compared with: vectors, owners, which column carries which text, and as ``Side.text``."""
 
     vectors: Tensor
     photo: Tensor
     texted: Tensor
     text: Tensor
+    said: Tensor | None
 
 
 def contrast(
-    left: Side, right: Side, pairs: Pairs, temperature: float, ignore_same_text: bool, gather: bool
+    left: Side,
+    right: Side,
+    pairs: Pairs,
+    known: Known | None,
+    temperature: float,
+    ignore_same_text: bool,
+    gather: bool,
 ) -> Contrast:
-    """Both directions. ``ignore_same_text`` takes columns of another photo that carry a row's own text out of its
-    denominator. With ``gather`` the columns are those of all ranks. No pairs give 0, with zero gradients."""
+    """Both directions. ``known`` takes pairs of objects (left) and words (right) of which nothing is known out of the
+    denominators, ``ignore_same_text`` columns of another photo that carry a row's own text. With ``gather`` the columns
+    are those of all ranks. No pairs give 0, with zero gradients."""
     joined = gather and world_size() > 1
     offset = rank() * PHOTOS_PER_RANK if joined else 0
     rights = _columns(right, pairs.right, pairs.text, offset, joined)
     lefts = _columns(left, pairs.left, pairs.text, offset, joined)
     to_right = pairs._replace(right=pairs.right + _first(right.vectors, joined))
     to_left = Pairs(pairs.right, pairs.left + _first(left.vectors, joined), pairs.text)
-    forward, left_rows = _one_way(left, to_right, offset, rights, temperature, ignore_same_text)
-    backward, right_rows = _one_way(right, to_left, offset, lefts, temperature, ignore_same_text)
+    if known is not None and joined:
+        known = known.joined(offset)
+    hidden_right = hidden_left = None
+    if known is not None and len(known.federated):
+        assert right.text is not None
+        assert rights.said is not None
+        hidden_right = unknown_pairs(left.photo + offset, rights.said, pairs.left, pairs.text, known)
+        hidden_left = unknown_pairs(lefts.photo, right.text, lefts.texted, lefts.text, known).T
+    forward, left_rows = _one_way(left, to_right, offset, rights, temperature, ignore_same_text, hidden_right)
+    backward, right_rows = _one_way(right, to_left, offset, lefts, temperature, ignore_same_text, hidden_left)
     return Contrast(forward, backward, left_rows, right_rows)
 
 
@@ -74,25 +93,36 @@ def _first(rows: Tensor, joined: bool) -> int:
 def _columns(side: Side, carriers: Tensor, texts: Tensor, photo_offset: int, joined: bool) -> _Columns:
     photo = side.photo + photo_offset
     if not joined:
-        return _Columns(side.vectors, photo, carriers, texts)
+        return _Columns(side.vectors, photo, carriers, texts, side.text)
     carriers = carriers + _first(side.vectors, joined)
-    return _Columns(gather_rows(side.vectors), gather_rows(photo), gather_rows(carriers), gather_rows(texts))
+    said = None if side.text is None else gather_rows(side.text)
+    return _Columns(gather_rows(side.vectors), gather_rows(photo), gather_rows(carriers), gather_rows(texts), said)
 
 
 def _one_way(
-    rows: Side, pairs: Pairs, photo_offset: int, columns: _Columns, temperature: float, ignore_same_text: bool
+    rows: Side,
+    pairs: Pairs,
+    photo_offset: int,
+    columns: _Columns,
+    temperature: float,
+    ignore_same_text: bool,
+    hidden: Tensor | None,
 ) -> tuple[Tensor, int]:
-    """``pairs``: left = row on this rank, right = column among all."""
+    """``pairs``: left = row on this rank, right = column among all. ``hidden``: True on columns that a row does not see
+    unless they are its positives, ``[all rows, columns]``."""
     used, row = torch.unique(pairs.left, return_inverse=True)
     similarity = rows.vectors[used] @ columns.vectors.T / temperature
     positive = torch.zeros_like(similarity, dtype=torch.bool)
     positive[row, pairs.right] = True
+    hidden = None if hidden is None else hidden[used]
     if ignore_same_text:
         elsewhere = (rows.photo[used] + photo_offset)[:, None] != columns.photo[None]
-        seen = ~(_share_text(row, pairs.text, columns, similarity) & elsewhere) | positive
-        spread = torch.logsumexp(similarity.masked_fill(~seen, -math.inf), 1)
-    else:
+        alike = _share_text(row, pairs.text, columns, similarity) & elsewhere
+        hidden = alike if hidden is None else hidden | alike
+    if hidden is None:
         spread = torch.logsumexp(similarity, 1)
+    else:
+        spread = torch.logsumexp(similarity.masked_fill(hidden & ~positive, -math.inf), 1)
     attraction = similarity.masked_fill(~positive, 0).sum(1) / positive.sum(1)
     # the zero keeps both sides in the graph of a rank that has no pairs
     zero = 0 * (rows.vectors.sum() + columns.vectors.sum())

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from xdetr_model.boxes import cxcywh_to_xyxy, giou_xyxy
 from xdetr_model.losses.contrast import Contrast, Pairs, Side, contrast
+from xdetr_model.losses.federated import Known
 from xdetr_model.losses.gather import mean_count
 from xdetr_model.losses.matcher import Matches, match_layers
 from xdetr_model.losses.targets import TargetCounts, Targets
@@ -198,11 +199,13 @@ class Criterion:
             is_matched = torch.zeros_like(is_column).index_fill(0, matches.photo * queries + matches.prediction, True)
             is_column = is_column & (is_matched | ~unclear(boxes_BQ4, targets).flatten())
         photo_of_token = targets.query_photo.repeat_interleave(targets.input_ids.shape[1])
+        text_of_token = targets.caption_text.repeat_interleave(targets.input_ids.shape[1])
         is_token = targets.is_word.flatten() & targets.is_annotated[photo_of_token]
         return contrast(
             Side(objects[is_column], photo_of_object[is_column]),
-            Side(tokens[is_token], photo_of_token[is_token]),
+            Side(tokens[is_token], photo_of_token[is_token], text_of_token[is_token]),
             Pairs(_renumber(is_column)[pairs.left], _renumber(is_token)[pairs.right], pairs.text),
+            Known(targets.federated_photo, targets.known_photo, targets.known_text),
             self.rules.temperature,
             self.rules.same_text == "ignore",
             self.rules.gather_words,
@@ -234,6 +237,7 @@ class Criterion:
             Side(output.image[images], images),
             Side(output.sentence[sentences], photo),
             Pairs(left, right, targets.caption_text[sentences]),
+            None,
             self.rules.temperature,
             self.rules.same_text == "ignore",
             self.rules.gather_captions,

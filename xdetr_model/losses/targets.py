@@ -44,12 +44,14 @@ class PhotoTarget:
     ``boxes_xyxy_norm=None`` means that nobody drew boxes on this photo (an image-caption pair): it stays outside the
     detection losses and outside the denominators of eq. 4 and 5. An empty tuple means that there is nothing on it.
     ``ignored_xyxy_norm``: boxes around objects that nobody told apart (a crowd): what is found there is neither right
-    nor wrong.
+    nor wrong. ``known_texts``: the annotation is federated, and these are the queries' texts of which it is known which
+    of the photo's objects they mean; None: every text is known.
     """
 
     boxes_xyxy_norm: Sequence[Sequence[float]] | None
     queries: tuple[QueryTarget, ...] = ()
     ignored_xyxy_norm: Sequence[Sequence[float]] = ()
+    known_texts: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,8 @@ class Targets:
     ``is_annotated [B]`` False where nobody drew boxes; ``ignored_xyxy_norm [I, 4]`` and ``ignored_photo [I]`` where
     objects are that nobody told apart; ``input_ids``, ``attention_mask``, ``is_word [N, T]``,
     ``query_photo [N]``, ``is_caption [N]``, ``caption_text [N]`` (a hash of the text).
+    ``federated_photo [F]``: photos of which some texts alone are known, ``known_text [K]`` (hashes), each on
+    ``known_photo [K]``.
     ``positive_region [P]``, ``positive_token [P]`` (n * T + t) and ``positive_text [P]`` (a hash of the phrase) say
     which token names which region, and by which phrase.
     """
@@ -97,6 +101,9 @@ class Targets:
     query_photo: Tensor
     is_caption: Tensor
     caption_text: Tensor
+    federated_photo: Tensor
+    known_photo: Tensor
+    known_text: Tensor
     positive_region: Tensor
     positive_token: Tensor
     positive_text: Tensor
@@ -131,6 +138,7 @@ def collate_targets(photos: Sequence[PhotoTarget], tokenizer: PreTrainedTokenize
     positives, phrase_counts = _collate_phrases(photos, new_index, tokenized)
     owners = [b for b, photo in enumerate(photos) for _ in photo.queries]
     queries = [query for photo in photos for query in photo.queries]
+    known = [(b, text) for b, photo in enumerate(photos) for text in sorted(photo.known_texts or ())]
     return Targets(
         boxes_cxcywh_norm=boxes,
         regions_per_photo=tuple(len(index) for index in new_index),
@@ -143,6 +151,9 @@ def collate_targets(photos: Sequence[PhotoTarget], tokenizer: PreTrainedTokenize
         query_photo=torch.tensor(owners, dtype=torch.long),
         is_caption=torch.tensor([q.is_caption for q in queries], dtype=torch.bool),
         caption_text=torch.tensor([text_hash(q.text) for q in queries], dtype=torch.long),
+        federated_photo=torch.tensor([b for b, p in enumerate(photos) if p.known_texts is not None], dtype=torch.long),
+        known_photo=torch.tensor([b for b, _ in known], dtype=torch.long),
+        known_text=torch.tensor([text_hash(text) for _, text in known], dtype=torch.long),
         positive_region=torch.tensor(positives.region, dtype=torch.long),
         positive_token=torch.tensor(positives.token, dtype=torch.long),
         positive_text=torch.tensor(positives.text, dtype=torch.long),

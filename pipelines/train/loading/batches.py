@@ -6,7 +6,7 @@ not depend on how many loader processes there are, and to resume is to begin at 
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -77,6 +77,7 @@ class TrainBatches:
             name: Visits(sets=tuple(open_shards(path, name) for path in one.paths), unit=data.unit)
             for name, one in wanted.items()
         }
+        _check_classes(self._sets.values(), data)
         streams = [
             Stream(
                 source=name,
@@ -210,3 +211,15 @@ class TrainBatches:
         self._epoch, self._step = int(state["epoch"]), int(state["step"])
         self._in_row = {name: int(state["unreadable_in_row"][name]) for name in self._sets}
         self.counts = LoadCounts(**state["counts"])
+
+
+def _check_classes(sets: Iterable[Visits], data: DataConfig) -> None:
+    """Raises ConfigError where classes are to be sampled that no dataset has."""
+    if any(classes is not None for one in sets for classes in one.classes):
+        return
+    for name in ("absences_per_photo", "unknown_per_photo"):
+        if getattr(data, name):
+            raise ConfigError(
+                f"data.{name} is {getattr(data, name)}, but no dataset has a vocabulary of classes: give one that "
+                "'xdetr-data build lvis' made, or say 0"
+            )

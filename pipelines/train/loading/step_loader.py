@@ -34,6 +34,7 @@ class StepLoader(Dataset[RawStep]):
         slots: Sequence[Tensor],
     ) -> None:
         self._sets = dict(sets)
+        self._classes = {name: one.classes for name, one in sets.items()}
         self._slots = slots
         self._data = data
         self._tokenizer = tokenizer
@@ -82,7 +83,8 @@ class StepLoader(Dataset[RawStep]):
             labels, photo = self._sets[name].read(visit)
         except OSError as error:
             return UnreadableSample(key=location.key, detail=f"{location.tar}: {error.strerror or error}")
-        return load_sample(location.key, labels, photo, place.number, self._data, visit.paragraph)
+        classes = self._classes[name][visit.dataset]
+        return load_sample(location.key, labels, photo, place.number, self._data, visit.paragraph, classes)
 
     def _collate(self, name: SourceName, photos: Sequence[LoadedPhoto], begin: int) -> RawBatch:
         wanted = [photo_target(photo, is_caption=name in CAPTIONS) for photo in photos]
@@ -112,7 +114,7 @@ def photo_target(photo: LoadedPhoto, *, is_caption: bool) -> PhotoTarget:
     if is_caption:
         return PhotoTarget(boxes_xyxy_norm=None, queries=queries)
     boxes, crowds = photo.boxes_xyxy_norm.tolist(), photo.crowds_xyxy_norm.tolist()
-    return PhotoTarget(boxes_xyxy_norm=boxes, queries=queries, ignored_xyxy_norm=crowds)
+    return PhotoTarget(boxes_xyxy_norm=boxes, queries=queries, ignored_xyxy_norm=crowds, known_texts=photo.known_texts)
 
 
 def start_worker(_: int) -> None:

@@ -97,7 +97,7 @@ def test_paragraphs_of_one_photo_are_augmented_apart() -> None:
 
 
 def test_a_photo_without_queries_is_a_photo_of_boxes() -> None:
-    assert choose_queries([], PLAIN, np.random.default_rng(0)) == []
+    assert choose_queries([], PLAIN, np.random.default_rng(0)).queries == []
     alone = load_paragraph(record("a", queries=[]), 0)
     assert isinstance(alone, LoadedPhoto)
     assert alone.boxes_xyxy_norm.shape == (1, 4)

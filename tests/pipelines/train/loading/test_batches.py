@@ -18,11 +18,13 @@ from pipelines.train.loading.batches import SourceConfig, TrainBatches
 from pipelines.train.loading.handover import RawBatch
 from pipelines.train.loading.to_device import pad_photos
 from tests.data.loading.painted import PREFIX, painted_set, query, red_box, sample, write_set
+from tests.data.loading.test_classes import NAMES, said
 from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.loading import pixels as data_pixels
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.view import resized_hw
 from xdetr_data.photos.decoding import open_photo
+from xdetr_model.losses.targets import text_hash
 from xdetr_model.network.tokenizer import word_tokenizer
 from xdetr_model.photos import PhotoTransform
 from xdetr_model.train.batch import SourceName, StepBatch
@@ -251,3 +253,46 @@ def test_waiting_for_data_is_timed(sets: dict[SourceName, Path], tokenizer: PreT
     loader = batches(sets, tokenizer)
     list(loader.epoch(0))
     assert 0 < loader.waited_seconds < 60
+
+
+def set_of_classes(path: Path, rows: int) -> Path:
+    vocabulary = [{"id": number, "name": text, "text": text, "frequency": "f"} for number, text in NAMES.items()]
+    queries = [said(7, 0), said(8), said(11)]
+    samples = [sample(f"classes_{number:05d}", queries=queries) for number in range(rows)]
+    return write_set(path, [samples], {"vocabulary": vocabulary})
+
+
+def test_a_step_on_classes_knows_what_is_said_of_each_photo(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    data = replace(PLAIN, absences_per_photo=1, unknown_per_photo=2)
+    of_classes = {"full": set_of_classes(tmp_path / "classes", 5)}
+    steps = [step.full.targets for step in batches(of_classes, tokenizer, data, {"full": 4}).epoch(0)]
+    (targets,) = steps
+    assert targets.query_photo.tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
+    assert targets.federated_photo.tolist() == [0, 1, 2, 3]
+    cat, dog, tree = (text_hash(text) for text in ("cat", "dog", "tree"))
+    assert targets.known_text.tolist() == [cat, dog, tree] * 4
+    texts = [set(row.tolist()) for row in targets.caption_text.split(4)]
+    assert all(cat in row and len(row & {dog, tree}) == 1 for row in texts)
+    assert len({frozenset(row) for row in texts}) > 1, "every photo has draws of its own"
+    again = batches(of_classes, tokenizer, replace(data, workers=1), {"full": 4}).epoch(0)
+    assert contents(again) == contents(batches(of_classes, tokenizer, data, {"full": 4}).epoch(0))
+
+
+def test_photos_of_classes_and_of_sentences_meet_in_one_step(
+    sets: dict[SourceName, Path], tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    paths = (str(set_of_classes(tmp_path / "classes", 10)), str(sets["full"]))
+    data = replace(PLAIN, absences_per_photo=1)
+    loader = TrainBatches({"full": SourceConfig(paths=paths, batch_size=8)}, data, tokenizer, 32)
+    for step in loader.epoch(0):
+        assert step.full is not None
+        is_of_classes = [index for index, key in enumerate(step.full.keys) if key.startswith("classes")]
+        assert step.full.targets.federated_photo.tolist() == is_of_classes
+
+
+def test_sampling_of_classes_that_no_dataset_has_is_refused(
+    sets: dict[SourceName, Path], tokenizer: PreTrainedTokenizerBase
+) -> None:
+    for key in ("absences_per_photo", "unknown_per_photo"):
+        with pytest.raises(ConfigError, match=f"data.{key} is 3, but no dataset has a vocabulary of classes: give one"):
+            batches(sets, tokenizer, replace(DATA, **{key: 3}))
