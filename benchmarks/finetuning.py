@@ -64,7 +64,7 @@ def before(val: Path, photos: int) -> dict[str, float]:
 def after(name: str, folder: Path, steps: int, photos: int) -> Mapping[str, float]:
     """Runs a run file on the datasets of a folder; the last evaluation's figures."""
     changes = [
-        *SIZE, f"model.start.path={START}", f"optimiser.rates={RATES}", "optimiser.scale_rates=false", "batch.full=8",
+        *SIZE, f"model.start.path={START}", f"optimiser.rates={RATES}", "optimiser.scale_rates=false",
         "optimiser.ema_decay=0.98", "schedule.unit=steps", f"schedule.length={steps}", f"evaluate.photos={photos}",
         "schedule.rest={kind: cool_down, warmup_share: 0.05, cooldown_share: 0.95, shape: linear, floor: 0.01}",
     ]  # fmt: skip
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=1000, help="of the world; 0 is the one of the start (default: 1000)"
     )
-    parser.add_argument("--steps", type=int, default=300, help="of each run, eight visits each (default: 300)")
+    parser.add_argument("--steps", type=int, default=300, help="of each run, four visits each (default: 300)")
     parser.add_argument("--val-photos", type=int, default=100, help="that are evaluated on (default: 100)")
     flags = parser.parse_args()
     write_toyworld(flags.dir / "world", photos=flags.photos, seed=flags.seed, workers=0)
