@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,8 @@ from xdetr_data.shards.writer import (
     write_samples,
     write_table,
 )
-from xdetr_data.sources.elements import Element, PhotoElements, Rows
-from xdetr_data.sources.protocol import ELEMENT_BYTES, Source
+from xdetr_data.sources.elements import PhotoElements, SpilledElements
+from xdetr_data.sources.protocol import Source
 from xdetr_data.storage import Folder
 
 READ_PHOTO = "read_photo"
@@ -59,37 +58,13 @@ class ShardElements:
                 one.add_to(elements, row, places)
             yield about, elements
 
-    def _read(self, schema: pa.Schema, shard: int) -> "_Spilled":
+    def _read(self, schema: pa.Schema, shard: int) -> SpilledElements:
         """The shard's rows of all sources of a schema."""
         files = [file for file, source in enumerate(self.sources) if source.schema == schema]
         spills = [spill for file in files for spill in self.spills.get(file, ())]
-        return _Spilled(read_spills(self.out, spills, shard, pa.schema([*PLACE_FIELDS, *schema])).combine_chunks())
-
-
-class _Spilled:
-    """A shard's elements of one schema, found by the row of their photo."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
-        self._columns = [table[name].to_numpy() for name in ("file", "kind", "row")]
-        owner = table["photo"].to_numpy()
-        begins = [*np.flatnonzero(np.diff(owner, prepend=-1)).tolist(), len(owner)]
-        self._extents = {int(owner[begin]): (begin, end) for begin, end in pairwise(begins)}
-
-    def add_to(self, elements: PhotoElements, photo: int, places: list[list[tuple[str, str, str]]]) -> None:
-        """Adds a photo's elements; ``places`` are label, array and unit by file and kind."""
-        begin, end = self._extents.get(photo, (0, 0))
-        if begin == end:
-            return
-        part = self._table.slice(begin, end - begin)
-        rows = zip(*(column[begin:end].tolist() for column in self._columns), strict=True)
-        if part.schema.names[-1] != ELEMENT_BYTES.names[0]:  # a source of table rows has one kind
-            known = [(*places[file][kind], row) for file, kind, row in rows]
-            elements.rows[known[0][2]] = Rows(part, [(label, array, row) for label, array, _, row in known])
-            return
-        for (file, kind, row), data in zip(rows, part["element"].to_pylist(), strict=True):
-            label, array, unit = places[file][kind]
-            elements.listed.setdefault(unit, []).append(Element(label, array, row, data))
+        return SpilledElements(
+            read_spills(self.out, spills, shard, pa.schema([*PLACE_FIELDS, *schema])).combine_chunks()
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -167,8 +167,8 @@ def _paragraph_queries(
         if isinstance(place, PlacedAnnotation):
             placed.append((source, place))
             spans.append(place.spans)
-            boxes.append(xywh_to_xyxy(annotation.bbox))
-            outcome.note(CLIPPED, place.is_clipped)
+            boxes.append(whole := xywh_to_xyxy(annotation.bbox))
+            outcome.note(CLIPPED, whole != place.box_xyxy)
         else:
             outcome.reject("annotation", PLACE, *place, where=source.where)
             if place[0] != "bad-span":
@@ -208,9 +208,8 @@ def _place(
     box = check_box(annotation.bbox, is_crowd=bool(annotation.iscrowd), size_hw=size_hw, crowd=crowd)
     if len(box) == 2:
         return box
-    is_clipped = xywh_to_xyxy(annotation.bbox) != box
     spans = join_spans(annotation.tokens_positive, caption)
-    return PlacedAnnotation(id=str(annotation.id), box_xyxy=box, is_clipped=is_clipped, spans=spans)
+    return PlacedAnnotation(id=str(annotation.id), box_xyxy=box, spans=spans)
 
 
 def _split(

@@ -15,7 +15,6 @@ class PlacedAnnotation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     id: str
     box_xyxy: Box
-    is_clipped: bool = False
     spans: tuple[Span, ...]
 
 
