@@ -295,13 +295,13 @@ def test_an_address_without_a_file_is_named(tmp_path: Path) -> None:
 
 def test_the_size_of_a_folder_is_that_of_all_files_in_it(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
-    assert input_bytes(str(tmp_path)) == 0
+    assert input_bytes(str(tmp_path), or_folder=True) == 0
     (tmp_path / "a" / "1").write_bytes(b"xx")
     (tmp_path / "a" / "b" / "2").write_bytes(b"yyy")
-    assert input_bytes(str(tmp_path)) == input_bytes(str(tmp_path / "a")) == 5
+    assert input_bytes(str(tmp_path), or_folder=True) == input_bytes(str(tmp_path / "a"), or_folder=True) == 5
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="is no file"):
-        input_bytes(str(tmp_path / "pipe"))
+        input_bytes(str(tmp_path / "pipe"), or_folder=True)
 
 
 def test_the_size_of_an_input_is_as_stored_and_its_name_tells_whether_it_is_packed(tmp_path: Path) -> None:
