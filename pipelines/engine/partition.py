@@ -61,7 +61,9 @@ def run_partition(context: PartitionContext, task: PartitionTask) -> PartitionDo
     tally = Tally()
     with context.out.writing(task.rejects) as rejects_sink:
         with rejects_writer(rejects_sink) as rejects, context.out.writing(task.spill) as spill_sink:
-            spill = SpillWriter(spill_sink, pa.schema([*PLACE_FIELDS, *source.schema]))
+            spill = SpillWriter(
+                spill_sink, pa.schema([*PLACE_FIELDS, *source.schema]), buffer_bytes=source.buffer_bytes
+            )
             for chunk in source.chunks_again(one.ranges[task.begin : task.end]):
                 number = source.kind_of(chunk.name)
                 kind = source.kinds[number]

@@ -41,6 +41,7 @@ class OpenImagesBoxes(Source):
     """A box file; its rows are spilled typed."""
 
     role = "boxes"
+    buffer_bytes = 24 << 20  # rows of 60 bytes: batches of a shard stay large enough at half the usual memory
     kinds = (Kind(unit="box", array=LINES, bytes_per_photo=2048),)  # twice what the real file has
     schema = pa.schema([field for field in BOX_SCHEMA if field.name != "ImageID"])
 

@@ -99,6 +99,7 @@ class Source(ABC):
     role: ClassVar[str]
     kinds: ClassVar[tuple[Kind, ...]]
     may_be_folder: ClassVar[bool] = False
+    buffer_bytes: ClassVar[int] = 48 << 20  # of elements that a partition task holds before it spills them
     schema: ClassVar[pa.Schema] = ELEMENT_BYTES
 
     @property
