@@ -4,7 +4,7 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
@@ -180,17 +180,22 @@ class Ended:
 
 def run_cli(*args: str) -> Ended:
     """Runs ``xdetr-data`` in this process; an exception that would show as a traceback fails the test."""
+    return run_here(main, "xdetr-data", *args)
+
+
+def run_here(command: Callable[[], object], *argv: str) -> Ended:
+    """Runs a command line's entry point in this process."""
     stdout, stderr = io.StringIO(), io.StringIO()
-    argv, sys.argv = sys.argv, ["xdetr-data", *args]
+    before, sys.argv = sys.argv, list(argv)
     try:
         with redirect_stdout(stdout), redirect_stderr(stderr):
             code: Any = 0
             try:
-                main()
+                command()
             except SystemExit as ending:
                 code = ending.code or 0
     finally:
-        sys.argv = argv
+        sys.argv = before
     return Ended(int(code), stdout.getvalue(), stderr.getvalue())
 
 

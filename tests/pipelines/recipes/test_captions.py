@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.train.loading.batches import SourceConfig, TrainBatches
 from tests.data.sources.test_web_captions import write_tar
+from tests.pipelines.recipes.checks import check, check_interruption
 from tests.pipelines.tiny import (
     Ended,
     files_of,
@@ -20,9 +21,6 @@ from tests.pipelines.tiny import (
     run_cli,
 )
 from xdetr_data.loading.config import DataConfig
-from xdetr_data.shards import writer
-from xdetr_data.shards.writer import ShardStats
-from xdetr_data.storage import Folder
 from xdetr_data.toyworld.world import write_toyworld
 from xdetr_model.network.tokenizer import word_tokenizer
 
@@ -62,15 +60,6 @@ def build(world: Path, *more: str, out: str = "out") -> Ended:
     )  # fmt: skip
 
 
-def check(out: Path) -> None:
-    """The account balances and ``validate`` finds nothing."""
-    for unit, flows in manifest_of(out).accounting["units"].items():
-        lost = sum(count for reasons in flows["rejected"].values() for count in reasons.values())
-        assert flows["in"] == flows["out"] + lost, unit
-    ended = run_cli("validate", str(out), "--workers=0")
-    assert ended.code == 0, ended.stderr
-
-
 def test_a_photo_becomes_a_sample_of_its_caption_without_boxes(world: Path) -> None:
     ended = build(world)
     assert ended.code == 0, ended.stderr
@@ -97,22 +86,7 @@ def test_any_number_of_workers_writes_the_same_bytes(world: Path, workers: int) 
 
 
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert build(world, "--shard-bytes=3KB", out="whole").code == 0
-    write_stats = writer.write_stats
-
-    def interrupt(folder: Folder, prefix: str, stats: ShardStats) -> None:
-        if stats.shard == 2:
-            raise KeyboardInterrupt
-        write_stats(folder, prefix, stats)
-
-    monkeypatch.setattr(writer, "write_stats", interrupt)
-    assert build(world, "--shard-bytes=3KB").code == 130
-    monkeypatch.undo()
-    assert not (world / "out" / "manifest.json").exists()
-    assert build(world, "--shard-bytes=3KB").code == 1
-    assert "another configuration" in build(world, "--shard-bytes=3KB", "--resume", "--seed=1").errors[0]
-    assert build(world, "--shard-bytes=3KB", "--resume").code == 0
-    assert files_of(world / "out") == files_of(world / "whole")
+    check_interruption(build, world, monkeypatch, other="--seed=1")
 
 
 def test_every_element_that_cannot_be_used_has_a_reason(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.sources.test_flickr30k import an_object, xml
+from tests.pipelines.recipes.checks import check, check_interruption
 from tests.pipelines.tiny import (
     HEIGHT,
     WIDTH,
@@ -69,15 +70,6 @@ def build(folder: Path, *more: str, out: str = "out", entities: str = "entities"
         f"--image-root=flickr={folder / 'entities' / 'photos'}" if with_photos else "--metadata-only",
         *(f"--out={folder / out}", "--workers=0", *more),
     )
-
-
-def check(out: Path) -> None:
-    """The account balances and ``validate`` finds nothing."""
-    for unit, flows in manifest_of(out).accounting["units"].items():
-        lost = sum(count for reasons in flows["rejected"].values() for count in reasons.values())
-        assert flows["in"] == flows["out"] + lost, unit
-    ended = run_cli("validate", str(out), "--workers=0")
-    assert ended.code == 0, ended.stderr
 
 
 def said(record: GroundedImage, query: Query) -> list[tuple[str, list[Box]]]:
@@ -218,8 +210,16 @@ def test_a_zip_makes_the_same_shards_as_the_folder(below: str, tmp_path: Path) -
 def test_two_workers_write_the_same_bytes(tmp_path: Path) -> None:
     write(tmp_path, photos())
     assert build(tmp_path, "--shard-bytes=3KB").code == 0
+    assert len(manifest_of(tmp_path / "out").shards) > 3
     assert build(tmp_path, "--shard-bytes=3KB", "--workers=2", out="again").code == 0
     assert files_of(tmp_path / "out") == files_of(tmp_path / "again")
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, photos())
+    check_interruption(build, tmp_path, monkeypatch, other="--metadata-only")
 
 
 def test_another_file_in_the_folder_is_another_configuration(tmp_path: Path) -> None:

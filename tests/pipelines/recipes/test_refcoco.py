@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.data.sources.test_refer import ref, sentence
-from tests.pipelines.recipes.test_flickr30k import check
+from tests.pipelines.recipes.checks import check, check_interruption
 from tests.pipelines.tiny import (
     HEIGHT,
     WIDTH,
@@ -302,6 +302,14 @@ def test_two_workers_write_the_same_bytes(tmp_path: Path) -> None:
     assert len(manifest_of(tmp_path / "out").shards) > 3
     assert build(tmp_path, "--shard-bytes=3KB", "--workers=2", out="again", sets=SETS).code == 0
     assert files_of(tmp_path / "out") == files_of(tmp_path / "again")
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = range(1, 13)
+    write(tmp_path, {"refs(unc).p": refs(*many)}, boxes(*many), photos=many)
+    check_interruption(build, tmp_path, monkeypatch, other="--boxes=none")
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

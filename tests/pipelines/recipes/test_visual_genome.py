@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.pipelines.recipes.checks import check, check_interruption
 from tests.pipelines.tiny import (
     HEIGHT,
     WIDTH,
@@ -24,9 +25,6 @@ from tests.pipelines.tiny import (
     to_json,
 )
 from xdetr_data.record import GroundedImage
-from xdetr_data.shards import writer
-from xdetr_data.shards.writer import ShardStats
-from xdetr_data.storage import Folder
 
 REGIONS, IMAGE_DATA = "region_descriptions.json", "image_data.json"
 
@@ -83,16 +81,6 @@ def build(folder: Path, *more: str, out: str = "out", photos: bool = True, endin
         "--workers=0",
         *more,
     )
-
-
-def check(out: Path) -> None:
-    """The account balances and ``validate`` finds nothing."""
-    for unit, flows in manifest_of(out).accounting["units"].items():
-        lost = sum(count for reasons in flows["rejected"].values() for count in reasons.values())
-        assert flows["in"] == flows["out"] + lost, unit
-    ended = run_cli("validate", str(out), "--workers=0")
-    assert ended.code == 0, ended.stderr
-    assert ": valid: " in ended.stderr.replace("\n", " ")
 
 
 def told(record: GroundedImage) -> list[tuple[str, tuple[float, ...]]]:
@@ -282,21 +270,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, images())
-    assert build(tmp_path, "--shard-bytes=3KB", out="whole").code == 0
-    write_stats = writer.write_stats
-
-    def interrupt(folder: Folder, prefix: str, stats: ShardStats) -> None:
-        if stats.shard == 2:
-            raise KeyboardInterrupt
-        write_stats(folder, prefix, stats)
-
-    monkeypatch.setattr(writer, "write_stats", interrupt)
-    assert build(tmp_path, "--shard-bytes=3KB").code == 130
-    monkeypatch.undo()
-    assert not (tmp_path / "out" / "manifest.json").exists()
-    assert "another configuration" in build(tmp_path, "--shard-bytes=3KB", "--resume", "--merge-iou=1").errors[0]
-    assert build(tmp_path, "--shard-bytes=3KB", "--resume").code == 0
-    assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
+    check_interruption(build, tmp_path, monkeypatch, other="--merge-iou=1")
 
 
 def test_other_sizes_are_another_configuration(tmp_path: Path) -> None:
