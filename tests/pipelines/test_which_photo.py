@@ -76,13 +76,15 @@ def trees(draw: st.DrawFn) -> Tree:
 def told(draw: st.DrawFn, tree: Tree) -> list[tuple[str, str]]:
     """(what the annotation calls the photo, the file that its author meant), by the ways in which people name them.
 
-    A base name alone means any file of that name, but none that is lost: then it would mean the wrong one.
+    A base name alone means any file of that name, but none that is lost: then it would mean the wrong one. Nor does it
+    mean a file in Visual Genome's folder to somebody who speaks of COCO (docs/photos.md): that one is told by its path.
     """
     meant = draw(st.lists(st.sampled_from(sorted(tree.files)), min_size=1, max_size=4))
     names = []
     for path in meant:
         how = draw(st.sampled_from(["path", "backslashes", "base name", "from here"]))
-        how = "path" if path in tree.lost else how
+        is_vg_of_coco = tree.source == "coco" and path.startswith("VG_100K/")
+        how = "path" if path in tree.lost or (is_vg_of_coco and how == "base name") else how
         name = {"path": path, "backslashes": path.replace("/", "\\"), "from here": f"./{path}"}.get(how)
         names.append((name or path.rsplit("/", 1)[-1], path))
     return names
@@ -187,3 +189,17 @@ def test_what_hangs_on_an_id_that_two_photos_paragraphs_have_is_a_reject(first: 
         ("paragraph", "duplicate-paragraph-id"),
         ("annotation", "paragraph-rejected"),
     }
+
+
+@pytest.mark.parametrize("has_own", [True, False])
+def test_a_number_in_visual_genomes_folder_is_no_photo_of_coco(has_own: bool, tmp_path: Path) -> None:
+    own, other = "train2014/000000000001.jpg", "VG_100K/1.jpg"
+    files = {path: picture(number, ".jpg", (12, 16)) for number, path in enumerate((own, other), 1)}
+    kept = files if has_own else {other: files[other]}
+    tree = Tree("coco", kept, dict.fromkeys(files, (12, 16)), {}, frozenset())
+    tree.write(tmp_path / "root")
+    build(tmp_path, "coco", paragraphs(tree, [(coco_name(1), own)]))
+    found = [record.image.sha256 for record in records_of(tmp_path / "out")]
+    assert found == ([hashlib.sha256(files[own]).hexdigest()] if has_own else [])
+    lost = [(one.unit, one.reason) for one in rejects_of(tmp_path / "out") if one.unit == "paragraph"]
+    assert lost == ([] if has_own else [("paragraph", "missing-photo")])
