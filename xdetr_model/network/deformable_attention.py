@@ -1,29 +1,88 @@
 """Multi-scale deformable sampling: the one place where the network samples feature maps at fractional positions.
 
+``XDETR_SAMPLING`` is the switch between the ways of computing it, for every command and process: ``auto`` takes the
+Triton kernel on a GPU, ``kernel`` demands it, ``grid_sample`` is the library's way, the reference.
+
 Legend: B photos, S positions of all levels, Q queries, H heads, L levels, P points, D channels of a head.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from transformers.integrations import use_kernel_forward_from_hub
 from transformers.models.deformable_detr.modeling_deformable_detr import DeformableDetrMultiscaleDeformableAttention
 
+from xdetr_model.errors import ModelConfigError
 from xdetr_model.network.dense_sampling import sample_dense, suits
+
+Sampling = Literal["auto", "kernel", "grid_sample"]
+HAS_TRITON = find_spec("triton") is not None
+if HAS_TRITON:
+    from xdetr_model.network.sampling_op import sample
+
+_WAYS = get_args(Sampling)
+_taken: str = os.environ.get("XDETR_SAMPLING", "auto")
+
+
+def sampling() -> str:
+    """What ``XDETR_SAMPLING`` or :func:`sampling_by` chose. Raises ModelConfigError for what cannot be."""
+    if _taken not in _WAYS:
+        raise ModelConfigError(f"XDETR_SAMPLING={_taken!r} is unknown: use one of {', '.join(_WAYS)}")
+    if _taken == "kernel" and not HAS_TRITON:
+        raise ModelConfigError("XDETR_SAMPLING=kernel needs the package triton: install it, or say grid_sample")
+    return _taken
+
+
+@contextmanager
+def sampling_by(choice: Sampling) -> Iterator[None]:
+    """Computes with this choice inside the block, in place of what the environment says."""
+    global _taken
+    before, _taken = _taken, choice
+    try:
+        yield
+    finally:
+        _taken = before
 
 
 def sample_levels(
-    value_BSHD: Tensor, shapes_hw: Sequence[tuple[int, int]], xy_norm_BQHLP2: Tensor, weights_BQHLP: Tensor
+    value_BSHD: Tensor,
+    shapes_hw: Sequence[tuple[int, int]],
+    xy_norm_BQHLP2: Tensor,
+    weights_BQHLP: Tensor,
+    shapes_L2: Tensor | None = None,
 ) -> Tensor:
     """Weighted sum of bilinear samples (Deformable DETR, eq. 2) → ``[B, Q, H*D]`` in the values' dtype.
 
     Positions are ``x, y`` in 0..1 over a level; outside it the value is 0. Sampling is done in the positions' dtype:
     a position in bfloat16 would be off by pixels, so callers keep positions in float32 whatever the values are.
+    ``shapes_L2``: the sizes once more, on the device, where they are there already.
     """
+    if _takes_kernel(value_BSHD, xy_norm_BQHLP2):
+        if shapes_L2 is None:
+            shapes_L2 = torch.tensor(shapes_hw, device=value_BSHD.device)
+        kernel_output: Tensor = sample(value_BSHD, shapes_L2, xy_norm_BQHLP2, weights_BQHLP)
+        return kernel_output
     if torch.is_grad_enabled() and not torch.compiler.is_compiling() and suits(value_BSHD, xy_norm_BQHLP2):
         return sample_dense(value_BSHD, shapes_hw, xy_norm_BQHLP2, weights_BQHLP)
     return sample_one_by_one(value_BSHD, shapes_hw, xy_norm_BQHLP2, weights_BQHLP)
+
+
+def _takes_kernel(value: Tensor, xy_norm: Tensor) -> bool:
+    choice = sampling()
+    if choice != "auto":
+        return choice == "kernel"
+    if value.device.type != "cuda" or xy_norm.dtype != torch.float32 or value.dtype == torch.float64:
+        return False
+    if not HAS_TRITON and not torch.compiler.is_compiling():
+        warnings.warn("no package triton: deformable attention takes grid_sample, which is slower", stacklevel=2)
+    # gradients are sums in any order; grid_sample's are too, and it refuses where determinism is asked for
+    return HAS_TRITON and not (torch.is_grad_enabled() and torch.are_deterministic_algorithms_enabled())
 
 
 def sample_one_by_one(
@@ -50,8 +109,12 @@ def sample_one_by_one(
     return output
 
 
+@use_kernel_forward_from_hub("MultiScaleDeformableAttention")
 class DeformableSampling(nn.Module):
-    """Takes the place of the library's ``MultiScaleDeformableAttention`` (same arguments, no parameters)."""
+    """Takes the place of the library's ``MultiScaleDeformableAttention`` (same arguments, no parameters).
+
+    Like it, the layer can be served by a kernel of the hub: ``kernels.kernelize(model, …)``, where that is installed.
+    """
 
     def forward(
         self,
@@ -64,7 +127,9 @@ class DeformableSampling(nn.Module):
         im2col_step: int,
     ) -> Tensor:
         """See :func:`sample_levels`."""
-        return sample_levels(value, value_spatial_shapes_list, sampling_locations, attention_weights)
+        return sample_levels(
+            value, value_spatial_shapes_list, sampling_locations, attention_weights, value_spatial_shapes
+        )
 
 
 def use_own_sampling(module: Any) -> None:
