@@ -67,8 +67,7 @@ def dataset_arguments(name: str, flags: argparse.Namespace, seed: int) -> list[s
         teacher = str(run_path(flags.out, "cc", seed) / "model")
         labels = locnar_arguments(world, out, teacher, common)
         limit = [] if flags.narratives is None else ["--limit", str(flags.narratives)]
-        order = ["--box-order", "*", "--box-order", "grounder"]
-        return [*labels, "--method", "multi", "--trace", "filter", *order, *limit]
+        return [*labels, "--method", "multi", "--trace", "filter", *limit]
     if name == "captions":
         files = ["--tsv", f"{world}/cc/train.tsv", "--images", f"{world}/cc"]
         return ["build", "captions", *files, *common, "--out", str(out)]

@@ -91,7 +91,7 @@ def _value(field: msgspec.structs.FieldInfo, about: Mapping[str, Any], value: An
     if about.get("parse") == "bytes":
         return parse_bytes(value)
     if get_origin(kind) is tuple:
-        return tuple(value or ())
+        return field.default if value is None else tuple(value)
     if about.get("is_place") and get_origin(kind) is not dict:
         return _one_place(option, value or (), field.default)
     if get_origin(kind) is not dict:

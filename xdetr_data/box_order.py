@@ -5,7 +5,8 @@ of ``fnmatch`` for ``Provenance.source``; ``*`` stands for what no other pattern
 Without an order the box that was met first stays.
 """
 
-from collections.abc import Sequence
+import glob
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from xdetr_data.errors import ConfigError
@@ -18,6 +19,20 @@ def check_order(order: Sequence[str], option: str) -> None:
     for name in order:
         if not name or list(order).count(name) > 1:
             raise ConfigError(f"{option} {name!r}: must name every source once, as {option} 'instances_*' {option} '*'")
+
+
+def check_named(order: Sequence[str], option: str, sources: Sequence[str]) -> None:
+    """Raises ConfigError for a name that none of the ``sources`` has."""
+    for name in order:
+        if name != REST and not any(fnmatchcase(source, name) for source in sources):
+            known = ", ".join([*dict.fromkeys(sources), REST])
+            raise ConfigError(f"{option} {name!r} names nothing that is given: {known}")
+
+
+def with_files(order: Sequence[str], name: str, sources: Iterable[str]) -> tuple[str, ...]:
+    """The order with the very ``sources`` in the place of a ``name`` that stands for them."""
+    files = [glob.escape(source) for source in dict.fromkeys(sources)]
+    return tuple(one for place in order for one in (files if place == name else [place]))
 
 
 def rank(source: str, order: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from pipelines.recipe_options import check_iou, flag
-from xdetr_data.box_order import check_order
+from xdetr_data.box_order import REST, check_order
 from xdetr_data.errors import ConfigError
 from xdetr_data.stages.grounding.ground_phrases import SelectionRule
 
@@ -20,11 +20,11 @@ class LabelOptions(SelectionRule, frozen=True, kw_only=True, forbid_unknown_fiel
         tuple[str, ...],
         flag(
             "Whose box an object keeps, first one wins: pattern of a file's name, 'grounder' (the model), '*' (the "
-            "rest); as '*' and 'grounder': people's before the model's. Repeatable.",
+            "rest, who are people); '*' alone: the label's. Repeatable.",
             metavar="SOURCE",
-            default="the label's",
+            default="* grounder",
         ),
-    ] = ()
+    ] = (REST, "grounder")
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a number out of its range."""

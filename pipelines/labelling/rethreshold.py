@@ -68,7 +68,8 @@ def rethreshold(
 
 def _labels(dataset: Folder, earlier: Manifest) -> LabelOptions:
     try:
-        return msgspec.convert(earlier.config.get("labels"), LabelOptions)
+        labels = msgspec.convert(earlier.config.get("labels"), dict[str, Any])
+        return msgspec.convert({"box_order": ()} | labels, LabelOptions)  # 0.1.0 had no order
     except msgspec.ValidationError as error:
         problem = f"its manifest has other options than this version's ({error})"
         raise InputError(f"{dataset.url}: {problem}; label again with 'pseudo-label'") from error

@@ -12,6 +12,7 @@ from pipelines.labelling.options import LabelOptions, ModelOptions
 from pipelines.labelling.step import GroundingStep
 from pipelines.machine import DescribeMachine, this_machine
 from pipelines.recipe_options import BuildOptions, Exclude, Files, flag
+from xdetr_data.box_order import check_named
 from xdetr_data.errors import ConfigError
 from xdetr_data.photos.ids import COLLECTIONS
 from xdetr_data.sources.exclusions import read_exclusions
@@ -19,6 +20,7 @@ from xdetr_data.sources.framing.lines import expand_inputs
 from xdetr_data.sources.localized_narratives import LocalizedNarratives
 from xdetr_data.sources.openimages import OpenImagesBoxes
 from xdetr_data.sources.places import ANY_SOURCE, Folders, Roots
+from xdetr_data.sources.protocol import input_label
 from xdetr_data.stages.place_openimages import FlagPolicy
 
 GROUP = "pseudo-label"
@@ -86,9 +88,11 @@ def recipe(
     --method multi --trace filter --limit 100 --out trial`
     """
     options.check()
+    given = expand_inputs(options.boxes)
+    check_named(options.labels.box_order, "--box-order", ["grounder", *map(input_label, given)])
     own = tuple(sorted(set(options.images) - {ANY_SOURCE, *COLLECTIONS}, reverse=True))
     narratives = [LocalizedNarratives(path=path, own=own) for path in expand_inputs(options.narratives)]
-    boxes = [OpenImagesBoxes(path=path) for path in expand_inputs(options.boxes)]
+    boxes = [OpenImagesBoxes(path=path) for path in given]
     described = options.class_descriptions
     return Recipe(
         name="pseudo-label locnar",

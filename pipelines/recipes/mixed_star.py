@@ -9,6 +9,7 @@ from pipelines import console, recipe_options
 from pipelines.engine.outcome import READ, Outcome, PhotoToBuild
 from pipelines.engine.recipe import Recipe
 from pipelines.recipe_options import BuildOptions, CocoInstances, Exclude, Files, ImageRoot, MetadataOnly, flag
+from xdetr_data.box_order import REST, check_named, check_order, with_files
 from xdetr_data.boxed import BoxedQuery, LooseBox
 from xdetr_data.boxes import Box, xywh_to_xyxy
 from xdetr_data.errors import ConfigError
@@ -17,9 +18,9 @@ from xdetr_data.schema import AMBIGUOUS_CUT_ARROW_SCHEMA
 from xdetr_data.sources import coco
 from xdetr_data.sources.elements import Element, PhotoElements
 from xdetr_data.sources.exclusions import read_exclusions
-from xdetr_data.sources.framing.files import Unreadable
-from xdetr_data.sources.mdetr import Mdetr, MdetrAnnotation, MdetrParagraph, parse_annotations, parse_paragraph
+from xdetr_data.sources.mdetr import Mdetr, MdetrAnnotation, MdetrParagraph, parse_annotations, read_paragraph
 from xdetr_data.sources.places import NoPhotos, Roots
+from xdetr_data.sources.protocol import Problem, input_label
 from xdetr_data.spans import Span, check_spans, join_spans
 from xdetr_data.stages.check_boxes import CrowdPolicy, check_box
 from xdetr_data.stages.form_queries import PlacedAnnotation, form_queries
@@ -34,6 +35,7 @@ GROUP = "build"
 DEFAULT_MERGE_IOU = {"coco": 0.75, "vg": 0.75, "flickr": 1.0}
 PACKING_IOU = 0.5
 CLIPPED = "clipped-boxes"
+COCO = "coco"  # in an order of boxes: those of all instances files, whatever these are called
 PLACE, SPLIT, BOXES = "place_annotations", "split_paragraph", "place_boxes"
 
 
@@ -49,6 +51,15 @@ class MixedStarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_f
     no_split: Annotated[bool, flag("Keep paragraphs whole: mixed instead of mixed*.")] = False
     boxes: Annotated[Literal["coco", "none"], flag("Add COCO's boxes as class-agnostic regions, or none.")] = "coco"
     dedupe_iou: Annotated[float, flag("A COCO box with this IoU with a named region is the same object.")] = 0.7
+    box_order: Annotated[
+        tuple[str, ...],
+        flag(
+            "Whose box an object keeps, first one wins: 'coco' (--coco-instances), pattern of a file's name, '*' (the "
+            "rest); '*' alone: the phrase's. Repeatable.",
+            metavar="SOURCE",
+            default="coco *",
+        ),
+    ] = (COCO, REST)
     merge_iou: Annotated[
         dict[str, float],
         flag(
@@ -74,6 +85,7 @@ class MixedStarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_f
         if not self.image_root and not self.metadata_only:
             raise ConfigError("no photos: give --image-root SOURCE=DIR (coco, vg, flickr), or --metadata-only")
         recipe_options.check_iou("--dedupe-iou", self.dedupe_iou)
+        check_order(self.box_order, "--box-order")
         for value in self.merge_iou.values():
             recipe_options.check_iou("--merge-iou", value)
         super().check()
@@ -83,7 +95,8 @@ def recipe(options: MixedStarOptions) -> Recipe:
     """Turn MDETR's annotations, COCO's boxes and the photos into training shards of *mixed\\** + boxes.
 
     Every paragraph query is split back into its independent queries, one object becomes one region, and COCO's boxes
-    that no phrase names join as class-agnostic regions. The manifest accounts for every input annotation.
+    join: as the region's where a phrase's box, often looser, is around the same object, as class-agnostic regions where
+    no phrase names them. The manifest accounts for every input annotation.
 
     The three rungs of the paper's ablation: `--no-split --boxes none` (mixed), `--boxes none` (mixed\\*), and the
     default (mixed\\* + boxes).
@@ -97,6 +110,7 @@ def recipe(options: MixedStarOptions) -> Recipe:
     `xdetr-data build-mixed-star --mdetr final_mixed_train.json --boxes none --metadata-only --out labels --dry-run`
     """
     options.check()
+    check_named(options.box_order, "--box-order", [COCO, *map(input_label, (*options.mdetr, *options.coco_instances))])
     if options.coco_instances and options.boxes == "none":
         console.say("--boxes none: the --coco-instances files are not read")
     instances = options.coco_instances if options.boxes == "coco" else ()
@@ -137,10 +151,11 @@ def build_photo(photo: PhotoToBuild, elements: PhotoElements, options: MixedStar
         for element in elements["box"]:
             outcome.reject("box", READ, "no-paragraph-left", where=element.where)
         return outcome
-    regions, merged = merge_regions(queries, min_iou=options.min_iou(photo.image.source))
+    order = with_files(options.box_order, COCO, [element.label for element in elements["box"]])
+    regions, merged = merge_regions(queries, min_iou=options.min_iou(photo.image.source), order=order)
     record = GroundedImage(key=photo.key, image=photo.image, regions=regions, queries=merged)
     loose = _loose_boxes(photo.image.size_hw, elements["box"], options, outcome)
-    outcome.record, duplicates = merge_boxes(record, loose, dedupe_iou=options.dedupe_iou)
+    outcome.record, duplicates = merge_boxes(record, loose, dedupe_iou=options.dedupe_iou, order=order)
     outcome.rejects += duplicates
     outcome.use("photo")
     outcome.use("box", len(loose) - len(duplicates))
@@ -154,10 +169,9 @@ def _paragraph_queries(
     size_hw: tuple[int, int], element: Element, named: _Named, options: MixedStarOptions, outcome: Outcome
 ) -> list[BoxedQuery]:
     """The independent queries of one paragraph; takes its annotations out of ``named``."""
-    paragraph = parse_paragraph(element.data)
-    problem = _paragraph_problem(paragraph, size_hw)
-    if problem is not None or isinstance(paragraph, Unreadable):
-        outcome.reject("paragraph", READ, *(problem or ("unreadable-paragraph", "")), where=element.where)
+    paragraph = read_paragraph(element.data, size_hw)
+    if isinstance(paragraph, Problem):
+        outcome.reject("paragraph", READ, *paragraph, where=element.where)
         return []
     placed: list[tuple[Element, PlacedAnnotation]] = []
     spans: list[tuple[Span, ...]] = []  # also of annotations whose box is bad: their words are evidence for the split
@@ -186,17 +200,6 @@ def _paragraph_queries(
     outcome.use("paragraph")
     outcome.use("annotation", len(placed) - len(homeless))
     return queries
-
-
-def _paragraph_problem(paragraph: MdetrParagraph | Unreadable, size_hw: tuple[int, int]) -> tuple[str, str] | None:
-    if isinstance(paragraph, Unreadable):
-        return "unreadable-paragraph", paragraph.problem
-    if not paragraph.caption.strip():
-        return "empty-caption", "the caption holds no words"
-    if (paragraph.height, paragraph.width) != size_hw:
-        stated, actual = f"{paragraph.width}x{paragraph.height}", f"{size_hw[1]}x{size_hw[0]}"
-        return "size-mismatch", f"says {stated} pixels, the photo has {actual}"
-    return None
 
 
 def _place(

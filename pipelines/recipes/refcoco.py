@@ -15,9 +15,8 @@ from xdetr_data.record import GroundedImage
 from xdetr_data.sources.coco import parse_box
 from xdetr_data.sources.elements import Element, PhotoElements
 from xdetr_data.sources.exclusions import read_evaluation, read_exclusions
-from xdetr_data.sources.framing.files import Unreadable
 from xdetr_data.sources.framing.json_records import text_id
-from xdetr_data.sources.mdetr import Mdetr, MdetrAnnotation, MdetrParagraph, parse_annotations, parse_paragraph
+from xdetr_data.sources.mdetr import Mdetr, MdetrAnnotation, MdetrParagraph, parse_annotations, read_paragraph
 from xdetr_data.sources.places import NoPhotos, Roots
 from xdetr_data.sources.protocol import Problem
 from xdetr_data.sources.refer import ReferPickle, RefInstances
@@ -189,8 +188,8 @@ def _mdetr_queries(size_hw: tuple[int, int], elements: PhotoElements, outcome: O
         named.setdefault((element.label, annotation.paragraph_id), []).append((element, annotation))
     queries: list[BoxedQuery] = []
     for element in elements["paragraph"]:
-        paragraph = parse_paragraph(element.data)
-        found = [] if isinstance(paragraph, Unreadable) else named.pop((element.label, paragraph.id), [])
+        paragraph = read_paragraph(element.data, size_hw)
+        found = [] if isinstance(paragraph, Problem) else named.pop((element.label, paragraph.id), [])
         made = _mdetr_query(element.label, paragraph, [one for _, one in found], size_hw)
         if isinstance(made, Problem):
             outcome.reject("paragraph", READ, *made, where=element.where)
@@ -198,7 +197,7 @@ def _mdetr_queries(size_hw: tuple[int, int], elements: PhotoElements, outcome: O
                 outcome.reject("annotation", READ, "paragraph-rejected", where=each.where)
             continue
         queries.append(made)
-    for each, _ in (one for found in named.values() for one in found):  # their paragraph cannot be read
+    for each, _ in (one for found in named.values() for one in found):  # their paragraph is a reject
         outcome.reject("annotation", READ, "paragraph-rejected", where=each.where)
     if queries:
         outcome.use("paragraph", len(queries))
@@ -208,23 +207,19 @@ def _mdetr_queries(size_hw: tuple[int, int], elements: PhotoElements, outcome: O
 
 def _mdetr_query(
     label: str,
-    paragraph: MdetrParagraph | Unreadable,
+    paragraph: MdetrParagraph | Problem,
     annotations: Sequence[MdetrAnnotation],
     size_hw: tuple[int, int],
 ) -> BoxedQuery | Problem:
-    if isinstance(paragraph, Unreadable):
-        return Problem("unreadable-paragraph", paragraph.problem)
-    text = " ".join(paragraph.caption.split())
-    if not text:
-        return Problem("empty-caption", "the caption holds no words")
-    if (paragraph.height, paragraph.width) != size_hw:
-        return Problem("size-mismatch", f"says {paragraph.width}x{paragraph.height} pixels")
+    if isinstance(paragraph, Problem):
+        return paragraph
     if len(annotations) != 1:
         return Problem("not-one-annotation", f"an expression has one box, this paragraph {len(annotations)}")
     one = annotations[0]
     box = check_box(one.bbox, is_crowd=bool(one.iscrowd), size_hw=size_hw, crowd="drop")
     if len(box) == 2:
         return Problem(*box)
+    text = " ".join(paragraph.caption.split())
     return whole_query(text, box, group=f"{label}#{paragraph.id}", source=label, annotation_id=str(one.id))
 
 

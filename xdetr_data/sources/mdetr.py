@@ -103,6 +103,19 @@ def parse_paragraph(data: bytes) -> MdetrParagraph | Unreadable:
     return parse_record(_PARAGRAPH, data)
 
 
+def read_paragraph(data: bytes, size_hw: tuple[int, int]) -> MdetrParagraph | Problem:
+    """The same, or why it says nothing of a photo of this size."""
+    paragraph = parse_paragraph(data)
+    if isinstance(paragraph, Unreadable):
+        return Problem("unreadable-paragraph", paragraph.problem)
+    if not paragraph.caption.strip():
+        return Problem("empty-caption", "the caption holds no words")
+    if (paragraph.height, paragraph.width) != size_hw:
+        stated, actual = f"{paragraph.width}x{paragraph.height}", f"{size_hw[1]}x{size_hw[0]}"
+        return Problem("size-mismatch", f"says {stated} pixels, the photo has {actual}")
+    return paragraph
+
+
 def parse_annotation(data: bytes) -> MdetrAnnotation | Unreadable:
     """One element of ``annotations[]`` from its JSON bytes."""
     return parse_record(_ANNOTATION, data)

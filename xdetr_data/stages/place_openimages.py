@@ -40,12 +40,12 @@ class FlagPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What becomes of a box whose flag is 1; an unknown flag (-1) drops nothing.
 
     A group box (*IsGroupOf*) bounds many objects and a box seen from *inside* its object bounds the photo: neither is
-    an object's outline; a group that is kept is a crowd, so that what a model finds in it is no mistake in training.
+    an object's outline. A group is a crowd, so that what a model finds in it is no mistake in training.
     Occluded and truncated objects are the larger part of all real ones, and a *depiction* (a painted cat) is a thing
     that text names: these stay.
     """
 
-    group_of: Annotated[Verdict, Meta(description="OpenImages group-of boxes.")] = "drop"
+    group_of: Annotated[Verdict, Meta(description="OpenImages group-of boxes: as crowds, or not at all.")] = "keep"
     inside: Annotated[Verdict, Meta(description="OpenImages boxes seen from inside.")] = "drop"
     depiction: Annotated[Verdict, Meta(description="OpenImages depictions.")] = "keep"
     occluded: Verdict = "keep"

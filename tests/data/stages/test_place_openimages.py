@@ -66,9 +66,8 @@ def test_a_label_without_a_name_stands_for_itself():
         ({"YMin": 0.41}, "reversed-box"),
         ({"XMin": 0.5}, "degenerate-box"),
         ({"XMin": -0.000001, "XMax": 0.0}, "degenerate-box"),
-        ({"IsGroupOf": 1}, "group-of-box"),
         ({"IsInside": 1}, "inside-box"),
-        ({"IsGroupOf": 1, "XMin": None}, "missing-coordinate"),
+        ({"IsInside": 1, "XMin": None}, "missing-coordinate"),
     ],
 )
 def test_what_is_no_object_box_is_a_reject_beside_good_ones(row, reason):
@@ -86,12 +85,16 @@ def test_occluded_truncated_depicted_and_unknown_stay():
 
 
 def test_the_policy_decides():
-    strict = FlagPolicy(group_of="keep", inside="keep", occluded="drop", truncated="drop", depiction="drop")
-    rows = [{"IsGroupOf": 1}, {"IsInside": 1}, {"IsOccluded": 1}, {"IsTruncated": 1}, {"IsDepiction": 1}]
-    group, inside, *dropped = place(*rows, policy=strict)
-    assert group.is_crowd
+    other = FlagPolicy(group_of="drop", inside="keep", occluded="drop", truncated="drop", depiction="drop")
+    rows = [{"IsInside": 1}, {"IsGroupOf": 1}, {"IsOccluded": 1}, {"IsTruncated": 1}, {"IsDepiction": 1}]
+    inside, *dropped = place(*rows, policy=other)
     assert not inside.is_crowd
-    assert [box.reason for box in dropped] == ["occluded-box", "truncated-box", "depiction-box"]
+    assert [box.reason for box in dropped] == ["group-of-box", "occluded-box", "truncated-box", "depiction-box"]
+
+
+def test_a_group_is_a_crowd():
+    (group,) = place({"IsGroupOf": 1})
+    assert group.is_crowd
 
 
 _COORDINATE = st.one_of(

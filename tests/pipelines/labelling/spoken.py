@@ -179,8 +179,8 @@ def options_of(folder: Path, labels: LabelOptions | None = None, **changes: Any)
 
 
 def labelled(folder: Path, *, out: str = "out", workers: int = 0, **options: Any) -> Manifest:
-    """Labels a world with what ``KnowingGrounder`` knows."""
-    made = recipe(options_of(folder, LabelOptions(**options)), load=load_knowing)
+    """Labels a world with what ``KnowingGrounder`` knows; regions keep its boxes where no ``box_order`` is given."""
+    made = recipe(options_of(folder, LabelOptions(**{"box_order": ("*",)} | options)), load=load_knowing)
     return run_recipe(made, Folder(str(folder / out)), workers=workers, existing="refuse")
 
 

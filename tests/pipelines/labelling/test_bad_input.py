@@ -42,10 +42,9 @@ Change = Callable[[World], None]
 USUAL: Rejects = {
     ("phrase", "no-candidate"): 1,
     ("phrase", "below-threshold"): 1,
-    ("box", "group-of-box"): 1,
     ("box", "duplicate-of-region"): 1,
 }
-NO_FARM: Rejects = {("phrase", "below-threshold"): 1, ("box", "group-of-box"): 1}
+NO_FARM: Rejects = {("phrase", "below-threshold"): 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -401,7 +400,8 @@ CHANGED: dict[str, tuple[str, ...]] = {
     "seed": ("--seed=1",),
     "candidates": ("--keep-candidates=3",),
     "batch": ("--batch-size=3",),
-    "boxes": ("--group-of=keep",),
+    "boxes": ("--group-of=drop",),
+    "box-order": ("--box-order=*",),
 }
 
 

@@ -102,7 +102,7 @@ def test_textless_boxes_join_unless_they_repeat_a_label():
         LooseBox(box_xyxy=box, is_crowd=False, source="boxes", annotation_id=str(i))
         for i, box in enumerate((DOG_AGAIN, SKY))
     )
-    outcome = label_photo(photo(ANIMALS, boxes=boxes), rule())
+    outcome = label_photo(photo(ANIMALS, boxes=boxes), rule(box_order=("*",)))
     assert [region.box_xyxy for region in outcome.record.regions] == [DOG, CAT, SKY]
     assert [(reject.unit, reject.reason) for reject in outcome.rejects] == [("box", "duplicate-of-region")]
     assert outcome.used == {"phrase": 2, "photo": 1, "box": 1}

@@ -25,7 +25,9 @@ from tests.pipelines.labelling.spoken import (
     options_of,
 )
 from tests.pipelines.tiny import records_of, reject_counts, rejects_of
-from xdetr_data.record import GroundedImage
+from xdetr_data.record import GroundedImage, Phrase, Query
+from xdetr_data.spans import span_text
+from xdetr_data.stages.place_openimages import FlagPolicy
 from xdetr_data.storage import Folder
 
 CORNER = (0.0, 95.0, 20.0, 100.0)
@@ -79,6 +81,10 @@ def built(folder: Path, **options: Any) -> dict[str, GroundedImage]:
     return {record.key: record for record in records_of(folder / "out")}
 
 
+def named(query: Query, phrase: Phrase) -> str:
+    return span_text(phrase.spans, query.text)
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_every_path_gives_exactly_the_expected_labels(path: str, tmp_path: Path) -> None:
     options, expected = PATHS[path]
@@ -93,7 +99,6 @@ def test_what_becomes_no_label_is_a_reject_that_says_why(tmp_path: Path) -> None
     assert reject_counts(out) == {
         ("phrase", "no-candidate"): 1,
         ("phrase", "below-threshold"): 1,
-        ("box", "group-of-box"): 1,
         ("box", "duplicate-of-region"): 1,
     }
     assert sorted((one.reason, one.detail, one.input_ref) for one in rejects_of(out) if one.unit == "phrase") == [
@@ -120,6 +125,28 @@ def test_boxes_join_without_text_unless_they_repeat_a_label(tmp_path: Path) -> N
     sources = {region.box_xyxy: region.provenance.source for region in record.regions}
     assert sources[RIGHT] == "grounder"
     assert RIGHT_AGAIN not in sources
+
+
+def test_by_default_a_persons_box_takes_the_place_of_the_models(tmp_path: Path) -> None:
+    farm = built(tmp_path, box_order=LabelOptions().box_order)[f"openimages_{FARM}"]
+    ball = next(phrase for query in farm.queries for phrase in query.phrases if named(query, phrase) == BALL)
+    region = farm.regions[ball.regions[0]]
+    assert region.box_xyxy == pytest.approx(RIGHT_AGAIN)
+    assert region.provenance.source == "boxes"
+    assert "also grounder candidate-0" in region.provenance.detail
+    assert ball.provenance.source == "grounder"
+    assert ("box", "duplicate-of-region") not in reject_counts(tmp_path / "out")
+
+
+@pytest.mark.parametrize("verdict", ["keep", "drop"])
+def test_a_box_around_a_group_is_a_crowd_unless_it_is_dropped(verdict: Any, tmp_path: Path) -> None:
+    World().write(tmp_path)
+    flags = {} if verdict == "keep" else {"flags": FlagPolicy(group_of=verdict)}
+    made = recipe(options_of(tmp_path, **flags), load=load_knowing)
+    run_recipe(made, Folder(str(tmp_path / "out")), workers=0, existing="refuse")
+    (room,) = [one for one in records_of(tmp_path / "out") if one.key == f"openimages_{ROOM}"]
+    assert [one.is_crowd for one in room.regions] == ([False, True] if verdict == "keep" else [False])
+    assert reject_counts(tmp_path / "out").get(("box", "group-of-box"), 0) == (verdict == "drop")
 
 
 @pytest.mark.parametrize(("trace", "is_noted"), [("off", False), ("score", True), ("filter", True)])
