@@ -17,6 +17,7 @@ from pipelines.evaluate.predictions import Answer, Asked, PredictionsManifest
 from pipelines.evaluate.ranks import Ranks
 from pipelines.evaluate.tasks import Task
 from pipelines.execution import executor
+from pipelines.labelling.answers import check_answers, no_answer
 from pipelines.labelling.grounding import Grounder, LoadGrounder, Precision
 from pipelines.labelling.models import model_errors
 from xdetr_data.errors import InputError, OutputError
@@ -95,6 +96,7 @@ class PredictWorker:
     def __init__(self, context: PredictContext, grounder: Grounder) -> None:
         self._context = context
         self._grounder = grounder
+        self._answered = self._unanswered = 0  # photos, of all shards so far
 
     def __call__(self, stem: str) -> FileEntry:
         """Writes what the model says of one shard's photos."""
@@ -106,6 +108,12 @@ class PredictWorker:
             return predictions.write_shard(context.out, stem, self._photos(stem))
 
     def _photos(self, stem: str) -> Photos:
+        """What the model says of a shard's photos; raises InputError where it says nothing but NaN of too many."""
+        yield from self._asked(stem)
+        model = self._context.model
+        check_answers(self._answered, self._unanswered, model.ckpt, model.precision)
+
+    def _asked(self, stem: str) -> Photos:
         context, size = self._context, self._context.model.batch_size
         samples = read_samples(context.data, stem)
         with ThreadPoolExecutor(READ_AHEAD_THREADS) as threads:
@@ -131,13 +139,20 @@ class PredictWorker:
             from xdetr_model.evaluate.proposals import propose
 
             for sample, found in zip(samples, propose(self._grounder, prepared, keep), strict=True):  # type: ignore[arg-type]
-                yield sample.record.key, {0: _answer(found)}
+                yield sample.record.key, {0: self._answer([found])[0]}
             return
         questions = [task.questions(sample.record) for sample in samples]
         grounded = self._grounder.ground_prepared(prepared, [[one for _, one in own] for own in questions], keep)
         for sample, own, answers in zip(samples, questions, grounded, strict=True):
             numbers = [number for number, _ in own]
-            yield sample.record.key, {n: _answer(one) for n, one in zip(numbers, answers, strict=True)}
+            yield sample.record.key, dict(zip(numbers, self._answer(answers), strict=True))
+
+    def _answer(self, candidates: Sequence[PhraseCandidates]) -> list[Answer]:
+        """A photo's answers, and whether it has any."""
+        has_none = no_answer(candidates) is not None
+        self._unanswered += has_none
+        self._answered += not has_none
+        return [_answer(one) for one in candidates]
 
 
 def _answer(found: PhraseCandidates) -> Answer:

@@ -10,33 +10,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from pipelines.engine.outcome import Ledger, Outcome
 from pipelines.engine.shards import ShardElements
+from pipelines.labelling.answers import FIRST_JUDGED_AT, GROUND, check_answers, no_answer
 from pipelines.labelling.grounding import Clock, Grounded, Grounder, Job, LoadGrounder, Phrase, ground
 from pipelines.labelling.models import model_errors
 from pipelines.labelling.narration import Line, Told, start, tell
 from pipelines.labelling.options import ModelOptions
-from pipelines.labelling.trail import TRAIL_PREFIX
+from pipelines.labelling.trail import TRAIL_PREFIX, write_trail
 from pipelines.machine import DescribeMachine, Machine, check_machine
 from xdetr_data.accounting import Tally
 from xdetr_data.boxed import LooseBox
 from xdetr_data.photos.photo import BadPhoto, Photo
 from xdetr_data.record import ImageRef
 from xdetr_data.shards.grounded import (
-    GROUNDED_ARROW_SCHEMA,
     Candidate,
     GroundedPhoto,
     GroundedPhrase,
     GroundedQuery,
-    grounded_to_arrow,
 )
 from xdetr_data.shards.writer import (
-    ROWS_PER_GROUP,
     ShardStats,
-    entry,
-    rejects_writer,
     shard_name,
     write_stats,
 )
@@ -45,7 +40,7 @@ from xdetr_data.sources.protocol import line_name
 from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates
 from xdetr_data.stages.grounding.trace_agreement import path_agreement
 from xdetr_data.stages.place_openimages import BadBox, FlagPolicy, place_boxes
-from xdetr_data.storage import FileEntry, Folder
+from xdetr_data.storage import Folder
 
 READ_PHOTO, READ_NARRATIVE, PLACE_BOXES = "read_photo", "read_narrative", "place_openimages"
 READ_AHEAD_THREADS = 2
@@ -102,6 +97,7 @@ class GroundWorker:
         self._context = context
         self._grounder = grounder
         self._machine = machine
+        self._answered = self._unanswered = 0  # photos, of all shards so far
 
     def __call__(self, shard: int) -> ShardStats:
         """Writes one shard's audit trail, its rejects, and its done-marker."""
@@ -111,7 +107,7 @@ class GroundWorker:
         photos = [_Photo(about, elements) for about, elements in context.elements.of(shard)]
         with model_errors(context.ckpt):
             grounded = self._ground(photos, ledger, clock)
-            rows, files = _write(context.out, shard_name(TRAIL_PREFIX, shard), grounded, ledger)
+            rows, files = write_trail(context.out, shard_name(TRAIL_PREFIX, shard), grounded, ledger.rejects)
         seconds = round(time.monotonic() - started, 3)
         stats = ShardStats(
             shard=shard,
@@ -168,8 +164,15 @@ class GroundWorker:
         if isinstance(found, Photo) and not photo.told:
             found = BadPhoto(reason="no-narrative-left", detail="all of its narratives were rejected")
         if isinstance(found, BadPhoto):
-            _lose(photo, found)
+            _lose(photo, found, READ_PHOTO)
             return None
+        if (problem := no_answer(one.candidates)) is not None:
+            self._unanswered += 1
+            if self._unanswered >= FIRST_JUDGED_AT:
+                check_answers(self._answered, self._unanswered, self._context.ckpt, self._context.model.precision)
+            _lose(photo, problem, GROUND)
+            return None
+        self._answered += 1
         photo.outcome.use("narrative", len(photo.told))
         candidates = iter(one.candidates)
         queries = tuple(query for told in photo.told for query in _queries(told, candidates, found.size_hw, tally))
@@ -232,29 +235,10 @@ def _candidates(found: PhraseCandidates, agreement: Sequence[float | None]) -> t
     )
 
 
-def _lose(photo: _Photo, problem: BadPhoto) -> None:
+def _lose(photo: _Photo, problem: BadPhoto, stage: str) -> None:
     """Rejects a photo, and what speaks of it and was not rejected before."""
     told = [("narrative", one.group) for one in photo.told]
     boxes = [place for place in photo.elements.wheres() if place[0] == "box"]
-    photo.outcome.reject("photo", READ_PHOTO, problem.reason, problem.detail)
+    photo.outcome.reject("photo", stage, problem.reason, problem.detail)
     for unit, where in [*told, *boxes]:
-        photo.outcome.reject(unit, READ_PHOTO, problem.reason, where=where)
-
-
-def _write(out: Folder, stem: str, photos: Iterator[GroundedPhoto], ledger: Ledger) -> tuple[int, list[FileEntry]]:
-    rows = 0
-    name = f"{stem}.parquet"
-    with out.writing(name) as sink, pq.ParquetWriter(sink, GROUNDED_ARROW_SCHEMA, compression="zstd") as writer:
-        pending: list[GroundedPhoto] = []
-        for photo in photos:
-            pending.append(photo)
-            rows += 1
-            if len(pending) == ROWS_PER_GROUP:
-                writer.write_table(grounded_to_arrow(pending))
-                pending = []
-        writer.write_table(grounded_to_arrow(pending))
-    rejects = f"{stem}.rejects.parquet"
-    with out.writing(rejects) as rejects_sink, rejects_writer(rejects_sink) as lines:
-        for one in ledger.rejects:
-            lines.add(one)
-    return rows, [entry(name, sink), entry(rejects, rejects_sink)]
+        photo.outcome.reject(unit, stage, problem.reason, where=where)

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pipelines import console
 from pipelines.engine.recipe import Samples
 from pipelines.engine.shards import ShardElements
+from pipelines.labelling.answers import check_trail
 from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.options import LabelOptions, ModelOptions
 from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
@@ -80,7 +81,11 @@ class GroundingStep:
         return TrailSamples(out=out, rule=self.labels)
 
     def say(self, trail: Sequence[ShardStats]) -> None:
-        """How fast the model was, and how long it waited for its input; each shard's figures are in its stats.json."""
+        """How fast the model was, and how long it waited for its input; each shard's figures are in its stats.json.
+
+        Raises InputError where the model left too many photos without an answer.
+        """
+        check_trail(trail, self.ckpt, self.model.precision)
         seconds = sum(one.seconds for one in trail)
         if seconds:
             photos = sum((one.photos_per_second or 0.0) * one.seconds for one in trail)

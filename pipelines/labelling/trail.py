@@ -1,8 +1,10 @@
 """The audit trail: what a grounder said of every photo of a shard, and the samples chosen from it without a model."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+
+import pyarrow.parquet as pq
 
 from pipelines.engine.outcome import Ledger
 from pipelines.labelling.label import label_photo
@@ -10,10 +12,10 @@ from pipelines.labelling.options import LabelOptions
 from xdetr_data.errors import InputError
 from xdetr_data.photos.photo import BadPhoto, Photo, read_photo
 from xdetr_data.record import Rejected
-from xdetr_data.shards.grounded import GroundedPhoto, grounded_from_arrow
+from xdetr_data.shards.grounded import GROUNDED_ARROW_SCHEMA, GroundedPhoto, grounded_from_arrow, grounded_to_arrow
 from xdetr_data.shards.reader import read_batches, read_samples
-from xdetr_data.shards.writer import Sample, shard_name
-from xdetr_data.storage import Folder
+from xdetr_data.shards.writer import ROWS_PER_GROUP, Sample, entry, rejects_writer, shard_name
+from xdetr_data.storage import FileEntry, Folder
 
 TRAIL_PREFIX = "grounded/photos"
 ROWS_AT_A_TIME = 256  # a photo's candidates are hundreds of values
@@ -25,6 +27,28 @@ def read_grounded(out: Folder, shard: int) -> Iterator[GroundedPhoto]:
     """The audit trail of a shard, in the order of the keys; raises InputError where it is damaged."""
     for batch in read_batches(out, shard_name(TRAIL_PREFIX, shard), rows=ROWS_AT_A_TIME):
         yield from grounded_from_arrow(batch)
+
+
+def write_trail(
+    out: Folder, stem: str, photos: Iterable[GroundedPhoto], rejects: Iterable[Rejected]
+) -> tuple[int, list[FileEntry]]:
+    """Writes a shard's audit trail and, once all its photos are there, its rejects; how many rows, and both files."""
+    rows = 0
+    name = f"{stem}.parquet"
+    with out.writing(name) as sink, pq.ParquetWriter(sink, GROUNDED_ARROW_SCHEMA, compression="zstd") as writer:
+        pending: list[GroundedPhoto] = []
+        for photo in photos:
+            pending.append(photo)
+            rows += 1
+            if len(pending) == ROWS_PER_GROUP:
+                writer.write_table(grounded_to_arrow(pending))
+                pending = []
+        writer.write_table(grounded_to_arrow(pending))
+    rejects_name = f"{stem}.rejects.parquet"
+    with out.writing(rejects_name) as rejects_sink, rejects_writer(rejects_sink) as lines:
+        for one in rejects:
+            lines.add(one)
+    return rows, [entry(name, sink), entry(rejects_name, rejects_sink)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,10 @@ def fail(_, item):
     raise ConfigError(f"no {item}")
 
 
+def cannot_load(_):
+    raise ModuleNotFoundError("No module named 'left_out_here'")
+
+
 def die_once(folder, item):
     mark = Path(folder) / f"{item}"
     if not mark.exists():
@@ -72,6 +76,11 @@ def test_a_pool_loads_once_a_process(run):
 def test_an_error_of_a_task_arrives_as_it_was(run):
     with pytest.raises(ConfigError, match="no 7"):
         list(run(fail, None, [7]))
+
+
+def test_an_error_of_what_is_loaded_arrives_as_it_was(run):
+    with pytest.raises(ModuleNotFoundError, match="left_out_here"):
+        list(run.pool(cannot_load, None, [7]))
 
 
 def test_a_worker_that_dies_is_replaced_and_its_task_done_again(on_ray, tmp_path):
