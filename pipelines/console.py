@@ -1,4 +1,7 @@
-"""What people see: progress with an ETA and plain lines, on stderr; machine output goes to stdout."""
+"""What people see: progress with an ETA and plain lines, on stderr; machine output goes to stdout.
+
+Nothing of a line is markup, and addresses stand in it without secrets.
+"""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +12,9 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
+
+from xdetr_data.errors import shown
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -19,9 +25,9 @@ _PLURALS = {"box": "boxes", "query": "queries"}
 def progress(title: str, total: int, *, is_bytes: bool = False) -> Iterator[Callable[[int], None]]:
     """A bar with an ETA; yields the function that advances it. Without a terminal, a line at the start and the end."""
     if not console.is_terminal:
-        console.print(f"{title} …")
+        say(f"{title} …")
         yield lambda _: None
-        console.print(f"{title}: done")
+        say(f"{title}: done")
         return
     amount = DownloadColumn() if is_bytes else MofNCompleteColumn()
     with Progress(
@@ -37,21 +43,17 @@ def progress(title: str, total: int, *, is_bytes: bool = False) -> Iterator[Call
 
 def say(line: str = "") -> None:
     """A line for people."""
-    console.print(line, markup=False)
+    console.print(Text(shown(line)))
 
 
 def warn(line: str) -> None:
     """A line that should not be missed."""
-    console.print(f"[bold yellow]warning:[/] {_escape(line)}")
+    console.print(Text.assemble(("warning:", "bold yellow"), f" {shown(line)}"))
 
 
 def fail(line: str) -> None:
     """The one line of an error."""
-    console.print(f"[bold red]error:[/] {_escape(line)}")
-
-
-def _escape(line: str) -> str:
-    return line.replace("[", r"\[")
+    console.print(Text.assemble(("error:", "bold red"), f" {shown(line)}"))
 
 
 def plural(unit: str) -> str:
@@ -61,11 +63,11 @@ def plural(unit: str) -> str:
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """A table for people; columns after the first are numbers."""
-    result = Table(title=title, title_justify="left")
+    result = Table(title=Text(title, "table.title"), title_justify="left")
     for position, name in enumerate(columns):
-        result.add_column(name, justify="right" if position else "left", overflow="fold")
+        result.add_column(Text(name), justify="right" if position else "left", overflow="fold")
     for row in rows:
-        result.add_row(*map(_escape, row))
+        result.add_row(*(Text(shown(cell)) for cell in row))
     console.print(result)
 
 

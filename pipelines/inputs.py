@@ -9,8 +9,8 @@ import msgspec
 
 from pipelines import console
 from pipelines.execution import Executor
+from xdetr_data.addresses.identity import file_identity
 from xdetr_data.manifest import InputEntry
-from xdetr_data.storage import file_identity
 
 
 class SourceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
-import fsspec
 import msgspec
 from fsspec.implementations.local import LocalFileSystem
 
 from pipelines import console
 from pipelines.inputs import SourceFile, sources
+from xdetr_data.addresses.reading import file_system, reading
 from xdetr_data.errors import InputError
 from xdetr_data.sources.counting import count_elements
 
@@ -72,12 +72,10 @@ def look(folder: str | None) -> list[SourceOnDisk]:
 
 def list_files(folder: str) -> dict[str, int]:
     """Every file below a folder at any fsspec address, in order, with its size in bytes."""
-    try:
-        fs, root = fsspec.url_to_fs(folder)
+    fs, root = file_system(folder)
+    with reading(folder, "listed"):
         is_there = fs.isdir(root)
         listed = fs.find(root, detail=True) if is_there else {}
-    except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"{folder}: cannot be listed ({error}); check the address") from error
     if not is_there:
         raise InputError(f"{folder}: there is no such folder; give the one that your files are in")
     paths = {name: name if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(name) for name in sorted(listed)}

@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from pipelines import console
+from xdetr_data.errors import shown
 
 DONE, FAILED, USAGE, OVER_ERROR_RATE, INVALID, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -162,7 +163,7 @@ def command(body: Callable[P, int | None], go_on: str = "go on with --resume") -
             raise typer.Exit(INTERRUPTED) from None
         except (XdetrDataError, OSError, MemoryError) as error:
             if kwargs.get("debug"):
-                traceback.print_exc()
+                sys.stderr.write(shown(traceback.format_exc()))
             console.fail(" ".join(str(error).split()) or type(error).__name__)
             raise typer.Exit(USAGE if isinstance(error, ConfigError) else FAILED) from None
         if code:

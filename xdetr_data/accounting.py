@@ -104,19 +104,22 @@ class Tally:
 
     @classmethod
     def from_builtins(cls, data: Mapping[str, Any]) -> Tally:
-        """Inverts ``to_builtins``."""
+        """Inverts ``to_builtins``; raises XdetrDataError for what it never wrote."""
         tally = cls()
-        for unit, flows in data["units"].items():
-            tally.came_in(unit, flows["in"])
-            tally.went_out(unit, flows["out"])
-            for stage, reasons in flows["rejected"].items():
-                for reason, count in reasons.items():
-                    tally.rejected(unit, stage, reason, count)
-        for what, count in data["notes"].items():
-            tally.note(what, count)
-        for label, given in data.get("inputs", {}).items():
-            for unit, count in given.items():
-                tally.contributed(label, unit, count)
+        try:
+            for unit, flows in data["units"].items():
+                tally.came_in(unit, flows["in"])
+                tally.went_out(unit, flows["out"])
+                for stage, reasons in flows["rejected"].items():
+                    for reason, count in reasons.items():
+                        tally.rejected(unit, stage, reason, count)
+            for what, count in data["notes"].items():
+                tally.note(what, count)
+            for label, given in data.get("inputs", {}).items():
+                for unit, count in given.items():
+                    tally.contributed(label, unit, count)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise XdetrDataError(f"the accounting is none ({type(error).__name__}: {error})") from error
         return tally
 
 

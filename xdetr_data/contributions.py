@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xdetr_data.photos.addresses import tree_of
+from xdetr_data.addresses.trees import tree_of
 from xdetr_data.photos.ids import COLLECTIONS, ending_of, is_number, photo_name, stem_of
 from xdetr_data.shards.photo_index import AMBIGUOUS, BEYOND_LIMIT, EXCLUDED, MISSING, UNKNOWN, Index
 from xdetr_data.sources.framing.files import ChunkRange

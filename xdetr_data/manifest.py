@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from xdetr_data.errors import InputError
+from xdetr_data.accounting import Tally
+from xdetr_data.errors import InputError, XdetrDataError
 from xdetr_data.storage import FileEntry, Folder
 
 MANIFEST = "manifest.json"
@@ -105,4 +106,8 @@ def read_manifest(folder: Folder) -> Manifest:
             f"{folder.path(MANIFEST)}: is of version {manifest.manifest_version}, this tool reads up to "
             f"{MANIFEST_VERSION}; read it with the version that wrote it ({manifest.tool_version})"
         )
+    try:
+        Tally.from_builtins(manifest.accounting)
+    except XdetrDataError as error:
+        raise InputError(f"{folder.path(MANIFEST)}: {error}; copy it again") from error
     return manifest

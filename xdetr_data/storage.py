@@ -1,22 +1,25 @@
 """Files of an output folder at any fsspec address, written so that a reader sees a whole file or none."""
 
+import errno
 import glob
 import hashlib
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import IO, Any
 
-import fsspec
 import msgspec
 from fsspec.implementations.local import LocalFileSystem
 
-from xdetr_data.errors import InputError, OutputError
+from xdetr_data.addresses.reading import cause, file_system, is_refused, open_file, reading
+from xdetr_data.errors import InputError, OutputError, XdetrDataError
 
 _TEMPORARY = ".tmp-"
+# Of stores that know objects alone: there a folder is a name, and to make one would make the bucket.
+_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "oci", "cos", "tos", "obs", "hf"})
 
 
 class HashingWriter:
@@ -65,13 +68,33 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def _output(path: str) -> Iterator[None]:
-    """What fails inside, fails because of the output at ``path``, and says so."""
+    """What fails inside, fails because of the output at ``path``, and says so: a driver may raise anything."""
     try:
         yield
-    except OSError as error:
+    except (XdetrDataError, MemoryError):
+        raise
+    except Exception as error:
+        why = cause(error)
         raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}); make room or choose another --out, then --resume"
+            f"{path}: cannot be written ({why}); {_remedy(error, why)} or choose another --out, then --resume"
         ) from error
+
+
+def _remedy(error: Exception, why: str) -> str:
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "make room"
+    if is_refused(error, why) or number == errno.EROFS:
+        return "get the right to write there"
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "is its folder or bucket there? Make it again"
+    return "wait until it can be reached"
+
+
+@lru_cache(maxsize=64)
+def _file_system(url: str, process: int) -> tuple[Any, str]:
+    """The file system of an address for one process: a driver's threads and connections do not survive a fork."""
+    return file_system(url)
 
 
 @dataclass(frozen=True)
@@ -80,22 +103,14 @@ class Folder:
 
     url: str
 
-    @cached_property
+    @property
     def _fs_root(self) -> tuple[Any, str]:
-        try:
-            fs, root = fsspec.url_to_fs(self.url)
-        except (ValueError, ImportError) as error:
-            raise OutputError(f"{self.url}: {error}") from error
-        return fs, root
+        return _file_system(self.url, os.getpid())
 
     @property
     def is_local(self) -> bool:
         """Whether the folder is on this machine's own file system."""
         return isinstance(self._fs_root[0], LocalFileSystem)
-
-    def __getstate__(self) -> dict[str, str]:
-        """Only the address travels to another process."""
-        return {"url": self.url}
 
     def path(self, name: str) -> str:
         """The address of a file in the folder, as its own file system writes it."""
@@ -104,12 +119,16 @@ class Folder:
     def exists(self, name: str = "") -> bool:
         """Whether the file (or the folder itself) is there."""
         fs, root = self._fs_root
-        return bool(fs.exists(self.path(name) if name else root))
+        path = self.path(name) if name else root
+        with self._reading(path, "reached"):
+            return bool(fs.exists(path))
 
     def size(self, name: str) -> int | None:
         """Size of a file in bytes, or None where there is none."""
         fs, _ = self._fs_root
-        return int(fs.size(self.path(name))) if fs.isfile(self.path(name)) else None
+        path = self.path(name)
+        with self._reading(path, "reached"):
+            return int(fs.size(path)) if fs.isfile(path) else None
 
     def names(self, pattern: str = "*") -> list[str]:
         """Names of files that match a glob, relative to the folder, sorted; temporary files are left out."""
@@ -119,15 +138,20 @@ class Folder:
 
     def _glob(self, pattern: str) -> list[str]:
         fs, root = self._fs_root
-        return [str(path) for path in fs.glob(f"{glob.escape(root)}/{pattern}")]
+        with self._reading(root, "listed"):
+            return [str(path) for path in fs.glob(f"{glob.escape(root)}/{pattern}")]
+
+    def _reading(self, path: str, doing: str = "read") -> AbstractContextManager[None]:
+        """What fails inside, fails because of what is at a path of this file system."""
+        return reading(self._named(path), doing)
+
+    def _named(self, path: str) -> str:
+        return path if self.is_local else str(self._fs_root[0].unstrip_protocol(path))
 
     def open(self, name: str) -> IO[bytes]:
-        """Opens a file for reading; raises InputError where there is none."""
-        try:
-            stream: IO[bytes] = self._fs_root[0].open(self.path(name), "rb")
-        except OSError as error:
-            raise InputError(f"{self.path(name)}: cannot be read ({error.strerror or error})") from error
-        return stream
+        """Opens a file for reading; raises InputError where there is none, or where it cannot be read to its end."""
+        path = self.path(name)
+        return open_file(self._fs_root[0], path, self._named(path))
 
     def read(self, name: str) -> bytes:
         """All bytes of a file."""
@@ -140,10 +164,8 @@ class Folder:
         Raises InputError where the file is missing or ends before.
         """
         path = self.path(name)
-        try:
+        with self._reading(path):
             data: bytes = self._fs_root[0].cat_file(path, start=offset, end=offset + count)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
         if len(data) != count:
             raise InputError(f"{path}: ends before byte {offset + count}: it was cut off; copy it again")
         return data
@@ -160,8 +182,8 @@ class Folder:
         """
         fs, _ = self._fs_root
         path = self.path(name)
-        with _output(path):
-            fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        with _output(self._named(path)):
+            self._make_folder(path.rpartition("/")[0])
             try:
                 if self.is_local:
                     with open(path, "wb" if replace else "xb") as stream:
@@ -183,65 +205,46 @@ class Folder:
         final = self.path(name)
         parent, _, base = final.rpartition("/")
         temporary = f"{parent}/.{base}{_TEMPORARY}{uuid.uuid4().hex[:12]}"
+        named = self._named(final)
         try:
-            with _output(final):
-                fs.makedirs(parent, exist_ok=True)
+            with _output(named):
+                self._make_folder(parent)
                 stream = fs.open(temporary, "wb")
             try:
-                sink = HashingWriter(stream, final)
+                sink = HashingWriter(stream, named)
                 yield sink
                 sink.flush()
                 if self.is_local:
-                    with _output(final):
+                    with _output(named):
                         os.fsync(stream.fileno())
             finally:
-                with _output(final):
+                with _output(named):
                     stream.close()
-            with _output(final):
+            with _output(named):
                 if self.is_local:
                     os.replace(temporary, final)
                 else:
                     fs.mv(temporary, final)
         except BaseException:
-            with suppress(OSError):  # the first error is the one to tell; ``sweep`` removes what is left
+            with suppress(Exception):  # the first error is the one to tell; ``sweep`` removes what is left
                 if fs.exists(temporary):
                     fs.rm_file(temporary)
             raise
 
+    def _make_folder(self, path: str) -> None:
+        fs, _ = self._fs_root
+        protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+        if not protocols & _OBJECT_STORES:
+            fs.makedirs(path, exist_ok=True)
+
     def remove(self, name: str) -> None:
         """Removes a file or a folder with all that is in it, if it is there."""
         if self.exists(name):
-            self._fs_root[0].rm(self.path(name), recursive=True)
+            with _output(self._named(self.path(name))):
+                self._fs_root[0].rm(self.path(name), recursive=True)
 
     def sweep(self) -> None:
         """Removes the temporary files that killed processes left."""
         for path in [*self._glob(f".*{_TEMPORARY}*"), *self._glob(f"*/.*{_TEMPORARY}*")]:
-            self._fs_root[0].rm_file(path)
-
-
-def file_identity(path: str) -> tuple[int, str]:
-    """Size in bytes and sha256 of an input file at any fsspec address, as it is stored.
-
-    Of a folder, the size of all files below it, and the sha256 of what ``sha256sum`` prints of them in the order of
-    their names: ``(cd DIR && find * -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum``.
-    """
-    try:
-        fs, root = fsspec.url_to_fs(path)
-        if not fs.isdir(root):
-            return _identity(fs, root)
-        files = {os.fsencode(str(name)[len(root.rstrip("/")) + 1 :]): str(name) for name in fs.find(root)}
-        found = [(name, *_identity(fs, files[name])) for name in sorted(files)]
-    except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); check the address") from error
-    listing = b"".join(f"{sha256}  ".encode() + name + b"\n" for name, _, sha256 in found)
-    return sum(size for _, size, _ in found), hashlib.sha256(listing).hexdigest()
-
-
-def _identity(fs: Any, path: str) -> tuple[int, str]:
-    digest = hashlib.sha256()
-    size = 0
-    with fs.open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-    return size, digest.hexdigest()
+            with _output(self._named(path)):
+                self._fs_root[0].rm_file(path)

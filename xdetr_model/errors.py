@@ -40,5 +40,7 @@ class OutOfMemoryError(XdetrModelError):
 
 def one_line(error: BaseException) -> str:
     """The first non-empty line of an error's text, for quoting inside a message of ours."""
+    if "trust_remote_code" in str(error):
+        return "it brings code of its own, which is never run; give a checkpoint of a model that transformers has"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

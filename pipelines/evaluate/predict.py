@@ -20,13 +20,14 @@ from pipelines.execution import executor
 from pipelines.labelling.answers import check_answers, no_answer
 from pipelines.labelling.grounding import Grounder, LoadGrounder, Precision
 from pipelines.labelling.models import model_errors
+from xdetr_data.addresses.identity import file_identity
 from xdetr_data.errors import InputError, OutputError
 from xdetr_data.manifest import Manifest, tool_version
 from xdetr_data.photos.decoding import decode_photo
 from xdetr_data.shards.reader import read_samples, stems
 from xdetr_data.shards.writer import FileEntry, Sample
 from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates
-from xdetr_data.storage import Folder, file_identity
+from xdetr_data.storage import Folder
 
 READ_AHEAD_THREADS = 2
 _BATCHES = 4  # in a window of photos that are read at once

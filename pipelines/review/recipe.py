@@ -17,6 +17,7 @@ from pipelines.folder import (
 from pipelines.lock import locked
 from pipelines.review.shard import ReviewContext, review_shard
 from xdetr_data.accounting import Tally
+from xdetr_data.addresses.identity import file_identity
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import (
     MANIFEST,
@@ -29,7 +30,7 @@ from xdetr_data.manifest import (
 from xdetr_data.reviewing.decisions import Decision, Reviewed, by_key, read_decisions
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.plan import shard_of_key
-from xdetr_data.storage import Folder, file_identity
+from xdetr_data.storage import Folder
 
 RECIPE = "review apply"
 APPLY_VERSION = 1  # raise it where the same decisions now make other bytes

@@ -153,7 +153,8 @@ def _merged(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any
 def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     directory = checkpoint_directory(name)
     try:
-        return check_tokenizer(AutoTokenizer.from_pretrained(directory, local_files_only=True))
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        return check_tokenizer(tokenizer)
     except CheckpointError:
         raise
     except Exception as error:  # whatever the file's parser raises

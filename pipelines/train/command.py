@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from pipelines.train.say import fail, in_one_line
+from pipelines.train.say import fail, in_one_line, say
 from pipelines.train.stopping import INTERRUPTED
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -102,7 +102,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return INTERRUPTED
     except (XdetrDataError, XdetrModelError, OSError, MemoryError) as error:
         if arguments.debug:
-            traceback.print_exc()
+            say(traceback.format_exc())
         fail(in_one_line(error))
         return FAILED
     except RuntimeError as error:
@@ -112,7 +112,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if line is None:
             raise
         if arguments.debug:
-            traceback.print_exc()
+            say(traceback.format_exc())
         fail(line)
         return FAILED
 

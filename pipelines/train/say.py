@@ -2,10 +2,12 @@
 
 import sys
 
+from xdetr_data.errors import shown
+
 
 def say(line: str = "") -> None:
     """A line for people."""
-    sys.stderr.write(f"{line}\n")  # not print, which Ray doubles
+    sys.stderr.write(f"{shown(line)}\n")  # not print, which Ray doubles
     sys.stderr.flush()
 
 

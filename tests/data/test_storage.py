@@ -9,8 +9,9 @@ from uuid import uuid4
 import pytest
 from fsspec.implementations.local import LocalFileOpener
 
+from xdetr_data.addresses.identity import file_identity
 from xdetr_data.errors import InputError, OutputError
-from xdetr_data.storage import Folder, file_identity
+from xdetr_data.storage import Folder
 
 
 @pytest.fixture(params=["path", "memory"])
@@ -102,7 +103,7 @@ def test_a_missing_file_is_named(folder: Folder) -> None:
 
 
 def test_an_unknown_protocol_is_named() -> None:
-    with pytest.raises(OutputError, match="gopher://x"):
+    with pytest.raises(InputError, match="gopher://x: cannot be reached"):
         Folder("gopher://x").exists()
 
 

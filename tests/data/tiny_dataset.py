@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from xdetr_data.accounting import Tally
+from xdetr_data.addresses.identity import file_identity
 from xdetr_data.manifest import Manifest, ShardEntry, read_manifest, write_manifest
 from xdetr_data.photos.photo import Photo, check_photo
 from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query, Region, Rejected
@@ -32,7 +33,7 @@ from xdetr_data.shards.writer import (
     write_samples,
     write_stats,
 )
-from xdetr_data.storage import FileEntry, Folder, file_identity
+from xdetr_data.storage import FileEntry, Folder
 
 PREFIX, SEED, SHARDS = "tiny-train", 3, 2
 KEYS = [f"coco_{number:012d}" for number in range(1, 9)]

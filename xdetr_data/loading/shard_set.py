@@ -126,7 +126,7 @@ class ShardSet:
         return self._index[shard][row]
 
     def read(self, location: Location) -> tuple[bytes, bytes | None]:
-        """Bytes of a sample's labels and photo, in one read; raises OSError."""
+        """Bytes of a sample's labels and photo, in one read; raises OSError, or of a remote folder InputError."""
         extents = [one for one in (location.labels, location.photo) if one is not None]
         begin, end = min(one[0] for one in extents), max(sum(one) for one in extents)
         data = self._read(location.tar, begin, end - begin)
@@ -154,9 +154,7 @@ class ShardSet:
 
     def _read(self, name: str, offset: int, count: int) -> bytes:
         if not self.folder.is_local:
-            with self.folder.open(name) as stream:
-                stream.seek(offset)
-                return stream.read(count)
+            return self.folder.read_range(name, offset, count)
         me = (os.getpid(), name)  # a forked process must not close or move what its parent opened
         if me not in self._files:
             self._files[me] = os.open(self.folder.path(name), os.O_RDONLY)

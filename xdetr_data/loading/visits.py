@@ -67,7 +67,7 @@ class Visits:
         return Visit(dataset=dataset, location=one.locate(own, row), paragraph=wanted.paragraph % count)
 
     def read(self, visit: Visit) -> tuple[bytes, bytes | None]:
-        """Bytes of a visit's labels and photo; raises OSError."""
+        """Bytes of a visit's labels and photo; raises OSError or InputError."""
         return self.sets[visit.dataset].read(visit.location)
 
     def _own(self, shard: int) -> tuple[int, int]:

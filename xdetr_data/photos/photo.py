@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
-from xdetr_data.photos.addresses import OPEN_ERRORS, open_address
+from xdetr_data.addresses.trees import open_address
+from xdetr_data.errors import InputError
 from xdetr_data.photos.decoding import open_photo
 
 MAX_PIXELS = 80_000_000
@@ -45,8 +46,8 @@ def read_photo(address: str, *, offset: int | None = None, size: int = -1) -> Ph
         with open_address(address) as stream:
             stream.seek(offset or 0)
             data: bytes = stream.read(-1 if offset is None else size)
-    except OPEN_ERRORS as error:
-        return BadPhoto(reason="missing-photo", detail=f"{address}: {getattr(error, 'strerror', None) or error}")
+    except InputError as error:
+        return BadPhoto(reason="missing-photo", detail=str(error))
     return check_photo(data, address)
 
 

@@ -5,6 +5,7 @@ mark with nothing but zeros behind it; anything else raises TarDamage.
 """
 
 import hashlib
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ MAX_MEMBER_BYTES = 256 << 20  # a photo or its labels; what bounds the memory of
 
 BLOCK = tarfile.BLOCKSIZE
 _CHUNK = 1 << 20
+_NO_TEXT = re.compile(r"[\udc80-\udcff]+")  # what bytes that are no UTF-8 become in a name
 _AHEAD = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
 _MAX_AHEAD_BYTES = 1 << 20
 _KINDS = {
@@ -78,10 +80,17 @@ def member_key(name: str) -> tuple[str, str]:
 
 
 def any_member_key(name: str) -> tuple[str, str]:
-    """``./b.2/key.jpg`` → (``b.2/key``, ``jpg``): of anybody's tars, whose folders may have dots, as in webdataset."""
-    folder, _, base = name.rpartition("/")
+    """``./b.2/key.jpg`` → (``b.2/key``, ``jpg``): of anybody's tars, whose folders may have dots, as in webdataset.
+
+    Bytes of a name that are no UTF-8 are escaped: ``caf%E9``.
+    """
+    folder, _, base = _NO_TEXT.sub(_escape, name).rpartition("/")
     key, suffix = member_key(base)
     return "/".join([*(part for part in folder.split("/") if part not in ("", ".")), key]), suffix
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogateescape"))
 
 
 def iter_headers(stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:

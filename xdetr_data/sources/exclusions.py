@@ -12,17 +12,19 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from xdetr_data.errors import InputError
-from xdetr_data.photos.ids import collection_id, path_id, photo_id, stem_of
+from xdetr_data.photos.ids import MAX_NAME_BYTES, collection_id, path_id, photo_id, stem_of
 from xdetr_data.sources.exclusion_list import VG_COPIES, ExclusionList
-from xdetr_data.sources.framing.files import READ_ERRORS, open_input
+from xdetr_data.sources.framing.files import open_input, read_input
 from xdetr_data.sources.framing.json_records import DECODE_ERRORS
 from xdetr_data.sources.framing.json_stream import elements, iter_array_chunks
+from xdetr_data.sources.framing.lines import iter_line_chunks, split_lines
 from xdetr_data.sources.framing.plain_pickle import read_refs
 from xdetr_data.sources.places import ANY_SOURCE
 from xdetr_data.sources.refer_files import read_images
 
 SOURCES = ("coco", "vg", "flickr", "openimages", "ade20k")
 REFER = "refer pickle, all but its train split"
+MAX_IDS = 10_000_000  # a list is held in memory: about 100 bytes an id
 _IS_VG = re.compile(rb"\s*\[\s*\{")
 _LINE = re.compile(r"[A-Za-z0-9_.%/:-]+")
 _COLLECTION_OF = {"flickr": "flickr", "phrasecut": "vg", "gqa": "vg"}
@@ -57,22 +59,25 @@ def read_exclusions(flags: Sequence[str]) -> list[ExclusionList]:
 def read_exclusion(path: str, source: str | None = None) -> ExclusionList:
     """Reads a list of any supported kind; ``source`` overrides what the list says of its source.
 
-    Raises InputError where the file is of none of the kinds, holds no id, or is a pickle that would run code.
+    Raises InputError where the file is of none of the kinds, holds no id or too many, or is a pickle that would run
+    code.
     """
-    head = _read(path, 64)
+    with open_input(path) as stream:
+        head = stream.read(64)
     if head[:1] == b"\x80" or path.endswith((".p", ".pkl")):
-        kind, pairs = REFER, list(_from_pickle(path))
+        kind, pairs = REFER, _from_pickle(path)
     elif head.lstrip()[:1] == b"{":
-        kind, pairs = "COCO JSON", list(_from_json(path))
+        kind, pairs = "COCO JSON", _from_json(path)
     elif _IS_VG.match(head):
         return _read_copies(path)
     elif head.lstrip()[:1] == b"[":
-        kind, pairs = "JSON id list", list(_from_json_list(path))
+        kind, pairs = "JSON id list", _from_json_list(path)
     else:
-        kind, pairs = "id list", list(_from_lines(path))
-    if not pairs:
+        kind, pairs = "id list", _from_lines(path)
+    read = _list_of(path, kind, pairs, source)
+    if not read.size:
         raise InputError(f"{path}: holds no photo id; is it the right list?")
-    return _list_of(path, kind, pairs, source)
+    return read
 
 
 def read_evaluation(path: str, instances: Sequence[str] = ()) -> ExclusionList:
@@ -84,13 +89,17 @@ def read_evaluation(path: str, instances: Sequence[str] = ()) -> ExclusionList:
 def _list_of(path: str, kind: str, pairs: Iterable[tuple[str, str]], source: str | None = None) -> ExclusionList:
     ids: dict[str, set[str]] = {}
     for found, identity in pairs:
+        if len(identity) > MAX_NAME_BYTES:
+            raise InputError(f"{path}: {identity[:40]!r}… has {len(identity):,} characters; is it the right list?")
         ids.setdefault(source or found, set()).add(identity)
+        if len(ids[source or found]) > MAX_IDS:
+            raise InputError(f"{path}: names more than {MAX_IDS:,} photos; leave these out of the inputs themselves")
     return ExclusionList(path=path, format=kind, ids={key: frozenset(value) for key, value in sorted(ids.items())})
 
 
 def _read_copies(path: str) -> ExclusionList:
     try:
-        images = msgspec.json.decode(_read(path), type=list[_VgImage])
+        images = msgspec.json.decode(read_input(path), type=list[_VgImage])
     except DECODE_ERRORS as error:
         raise InputError(f"{path}: is no list of ids and no {VG_COPIES} ({error})") from error
     copies = {
@@ -103,14 +112,6 @@ def _read_copies(path: str) -> ExclusionList:
     if not copies:
         raise InputError(f"{path}: no image has a coco_id; is it {VG_COPIES}?")
     return ExclusionList(path=path, format=VG_COPIES, copies=copies)
-
-
-def _read(path: str, size: int = -1) -> bytes:
-    with open_input(path) as stream:
-        try:
-            return stream.read(size)
-        except READ_ERRORS as error:
-            raise InputError(f"{path}: cannot be read ({error})") from error
 
 
 def _from_pickle(path: str, instances: Sequence[str] = ()) -> Iterable[tuple[str, str]]:
@@ -156,7 +157,7 @@ def _source_of(image: _NamedImage) -> str:
 
 def _from_json_list(path: str) -> Iterable[tuple[str, str]]:
     try:
-        values = msgspec.json.decode(_read(path), type=list[int | str])
+        values = msgspec.json.decode(read_input(path), type=list[int | str])
     except DECODE_ERRORS as error:
         raise InputError(f"{path}: is no list of ids ({error})") from error
     for value in values:
@@ -164,13 +165,14 @@ def _from_json_list(path: str) -> Iterable[tuple[str, str]]:
 
 
 def _from_lines(path: str) -> Iterable[tuple[str, str]]:
-    for number, line in enumerate(_read(path).decode("utf-8", errors="replace").split("\n"), 1):
-        text = line.lstrip("\ufeff").strip()
-        if not text or text.startswith("#"):
-            continue
-        if not _LINE.fullmatch(text) or (_is_coco(text) and collection_id("coco", text) is None):
-            raise InputError(f"{path}: line {number}: {text[:40]!r} is no photo id or file name")
-        yield _named_source(text)
+    for chunk in iter_line_chunks(path):
+        for number, line in enumerate(split_lines(chunk.data), chunk.first_row + 1):
+            text = line.decode("utf-8", errors="replace").lstrip("\ufeff").strip()
+            if not text or text.startswith("#"):
+                continue
+            if not _LINE.fullmatch(text) or (_is_coco(text) and collection_id("coco", text) is None):
+                raise InputError(f"{path}: line {number}: {text[:40]!r} is no photo id or file name")
+            yield _named_source(text)
 
 
 def _named_source(text: str) -> tuple[str, str]:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from xdetr_data.addresses.trees import Tree, list_tree, open_address
 from xdetr_data.errors import InputError
-from xdetr_data.photos.addresses import LIST_ERRORS, OPEN_ERRORS, Tree, list_tree, open_address
 from xdetr_data.photos.decoding import open_photo
 from xdetr_data.photos.ids import COLLECTIONS, ending_of, file_group, is_of_collection, photo_group, stem_of
 from xdetr_data.sources.protocol import Problem, Stated
@@ -44,14 +44,10 @@ class PhotoFile(NamedTuple):
 
 def list_photos(root: str) -> list[PhotoFile]:
     """Every photo at or below an image root, in alphabetical order; raises InputError where the root does not exist."""
-    try:
-        listed = list_tree(root)
-        if listed is not None:
-            tree, files = listed
-            return [PhotoFile(tree, path, size) for path, size in files if ending_of(path)]
-    except LIST_ERRORS as error:
-        raise InputError(f"image root {root}: cannot be listed ({error})") from error
-    raise InputError(f"image root {root}: there is no such folder; correct --image-root")
+    if (listed := list_tree(root)) is None:
+        raise InputError(f"image root {root}: there is no such folder; correct --image-root")
+    tree, files = listed
+    return [PhotoFile(tree, path, size) for path, size in files if ending_of(path)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +177,7 @@ def _size_hw(file: PhotoFile) -> tuple[int, int] | None:
     try:
         with open_address(file.address) as stream, open_photo(stream) as image:
             return image.height, image.width
-    except (*OPEN_ERRORS, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from xdetr_data.errors import InputError
 from xdetr_data.photos.ids import photo_id, photo_name
 from xdetr_data.sources.framing.csv_rows import CsvRows, parse_rows
-from xdetr_data.sources.framing.files import CHUNK_BYTES, ArrayChunk, open_input
+from xdetr_data.sources.framing.files import CHUNK_BYTES, ArrayChunk, open_input, read_input
 from xdetr_data.sources.framing.lines import LINES, iter_line_chunks
 from xdetr_data.sources.protocol import Heads, Kind, Problem, Source
 
@@ -81,7 +81,10 @@ def read_header(path: str) -> list[str]:
     """The columns of a box file in their order; raises InputError where it is none."""
     with open_input(path) as stream:
         first = stream.read(1 << 16).split(b"\n", 1)[0]
-    columns = [name.strip() for name in next(csv.reader([first.decode("utf-8-sig", "replace")]), [])]
+    try:
+        columns = [name.strip() for name in next(csv.reader([first.decode("utf-8-sig", "replace")]), [])]
+    except csv.Error as error:
+        raise InputError(f"{path}: its header cannot be read ({error}); give an OpenImages box file") from error
     for name in _REQUIRED:
         if columns.count(name) != 1:
             problem = "has no" if name not in columns else "has more than one"
@@ -112,9 +115,11 @@ def parse_boxes(chunk: ArrayChunk, columns: Sequence[str]) -> CsvRows:
 
 def read_class_names(path: str) -> dict[str, str]:
     """Label → spoken name of a class-descriptions file; raises InputError where it is none."""
-    with open_input(path) as stream:
-        text = io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
+    text = io.StringIO(read_input(path).decode("utf-8-sig", errors="replace"), newline="")
+    try:
         rows = [(number, row) for number, row in enumerate(csv.reader(text), 1) if row]
+    except csv.Error as error:
+        raise InputError(f"{path}: cannot be read ({error}); is it class-descriptions?") from error
     names: dict[str, str] = {}
     for number, row in rows:
         if len(row) != 2:

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
 import msgspec
 import numpy as np
 import pyarrow as pa
 
+from xdetr_data.addresses.reading import file_system
 from xdetr_data.errors import InputError
 from xdetr_data.photos.ids import collection_id, photo_id, photo_name
 from xdetr_data.sources.coco import CocoInstances
@@ -27,7 +27,7 @@ REFS_PER_CHUNK = 4096
 
 def folder_label(path: str) -> str:
     """What records call an input whose file name does not tell it apart: ``refcoco+/refs(unc)``."""
-    folder = str(fsspec.url_to_fs(path)[1]).rpartition("/")[0].rpartition("/")[2]
+    folder = str(file_system(path)[1]).rpartition("/")[0].rpartition("/")[2]
     label = input_label(path).removesuffix(".p")
     return f"{folder}/{label}" if folder else label
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-import fsspec
 import msgspec
 import numpy as np
 import pyarrow as pa
 
+from xdetr_data.addresses.reading import file_system, open_file, reading
 from xdetr_data.errors import InputError
 from xdetr_data.photos.ids import photo_name
 from xdetr_data.shards.tar_stream import MAX_MEMBER_BYTES, TarDamage, any_member_key, iter_headers
@@ -107,12 +107,10 @@ def expand_tars(names: Sequence[str]) -> list[str]:
     """
     patterns = []
     for name in (one for spelled in names for one in spelled_out(spelled)):
-        try:
-            fs, path = fsspec.url_to_fs(name)
+        fs, path = file_system(name)
+        with reading(name, "listed"):
             is_folder = bool(fs.isdir(path))
             others = list(fs.find(path)) if is_folder and not fs.glob(f"{glob.escape(path)}/*.tar") else None
-        except (OSError, ValueError, ImportError) as error:
-            raise InputError(f"{name}: cannot be listed ({error}); check the address") from error
         if others is not None:
             raise InputError(_no_tars(name, others))
         patterns.append(f"{name.rstrip('/')}/*.tar" if is_folder else name)
@@ -163,7 +161,7 @@ def iter_web_photos(path: str) -> Iterator[WebPhoto]:
     Raises InputError where the file is no tar from its beginning to its end mark.
     """
     try:
-        with fsspec.open(path, "rb").open() as stream:
+        with open_file(*file_system(path), path) as stream:
             members: dict[str, dict[str, tuple[int, int]]] = {}
             mixed: set[str] = set()  # keys of two photos
             for header in iter_headers(stream):
@@ -179,7 +177,7 @@ def iter_web_photos(path: str) -> Iterator[WebPhoto]:
                     stream.seek(parts["json"][0])
                     facts = stream.read(parts["json"][1])
                 yield WebPhoto(key=key, problem=_MIXED) if key in mixed else _web_photo(key, parts, facts)
-    except (TarDamage, OSError) as error:
+    except TarDamage as error:
         raise InputError(f"{path}: {error}; fetch it again, or leave it out of --images") from error
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xdetr_data.accounting import Tally
-from xdetr_data.errors import InputError
+from xdetr_data.errors import InputError, XdetrDataError
 from xdetr_data.manifest import MANIFEST, MANIFEST_VERSION, Manifest, ShardEntry
 from xdetr_data.photos.ids import unsafe_file_name
 from xdetr_data.schema import SCHEMA_VERSION
@@ -128,8 +128,8 @@ def _check_accounting(manifest: Manifest) -> tuple[Tally, list[Violation]]:
     try:
         tally = Tally.from_builtins(manifest.accounting)
         lines = tally.unbalanced()
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        what = f"its accounting is not what a build writes ({type(error).__name__}: {error})"
+    except XdetrDataError as error:
+        what = f"is not what a build writes: {error}"
         return Tally(), [violation(MANIFEST, "accounting-unreadable", what, remedy=COPY_AGAIN)]
     found = [violation(MANIFEST, "accounting-unbalanced", line, remedy=BUILD_AGAIN) for line in lines]
     if "photo" in tally.units() and tally.count("photo", "out") != manifest.rows:

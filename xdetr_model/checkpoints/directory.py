@@ -51,7 +51,7 @@ def _load_part(directory: Path, what: str, file: str, load: Callable[..., Any]) 
     if not (directory / file).is_file():
         raise CheckpointError(f"{directory}: holds no {file}; save the {what} beside the model with save_checkpoint")
     try:
-        return load(directory, local_files_only=True)
+        return load(directory, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever the file's parser raises
         raise CheckpointError(f"{directory}/{file}: the {what} cannot be read ({one_line(error)})") from error
 

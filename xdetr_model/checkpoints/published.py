@@ -209,7 +209,11 @@ def _load_text_encoder(model: XDetrModel, name: Name) -> PartReport:
     directory = weights_directory(name)
     try:
         source, info = AutoModel.from_pretrained(
-            directory, use_safetensors=True, local_files_only=True, output_loading_info=True
+            directory,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            trust_remote_code=False,
         )
     except Exception as error:  # the library raises whatever its parsers raise
         raise CheckpointError(f"{directory}: is no text encoder that loads ({one_line(error)})") from error

@@ -75,10 +75,16 @@ class HfZeroShotGrounder:
         directory = weights_directory(name)
         try:
             model, report = AutoModelForZeroShotObjectDetection.from_pretrained(
-                directory, use_safetensors=True, local_files_only=True, output_loading_info=True
+                directory,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                trust_remote_code=False,
             )
-            tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-            processor = AutoImageProcessor.from_pretrained(directory, local_files_only=True, backend="pil")
+            tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+            processor = AutoImageProcessor.from_pretrained(
+                directory, local_files_only=True, trust_remote_code=False, backend="pil"
+            )
         except Exception as error:  # the library raises whatever its parsers raise
             raise CheckpointError(f"{directory}: is no zero-shot detector that loads ({one_line(error)})") from error
         invented = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))

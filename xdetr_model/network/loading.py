@@ -30,9 +30,16 @@ def load_model(name: str | os.PathLike[str], loader: Loader, **kwargs: Any) -> A
     directory = weights_directory(name)
     config = kwargs.pop("config", None) or load_config(directory)
     wants_report = kwargs.pop("output_loading_info", False)
+    kwargs.pop("trust_remote_code", None)  # whatever is asked for: code of a checkpoint is never run
     try:
         model, report = loader(
-            directory, config=config, use_safetensors=True, local_files_only=True, output_loading_info=True, **kwargs
+            directory,
+            config=config,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            trust_remote_code=False,
+            **kwargs,
         )
     except (OSError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{directory}: the weights do not fit config.json ({one_line(error)})") from error

@@ -48,9 +48,9 @@ class PhraseTokens(NamedTuple):
 
 def build_text_encoder(config: PreTrainedConfig) -> nn.Module:
     """A randomly initialised text encoder, without the pooling layer that nothing here would train."""
-    encoder: nn.Module = AutoModel.from_config(config)
+    encoder: nn.Module = AutoModel.from_config(config, trust_remote_code=False)
     if "add_pooling_layer" in inspect.signature(type(encoder).__init__).parameters:
-        encoder = AutoModel.from_config(config, add_pooling_layer=False)
+        encoder = AutoModel.from_config(config, trust_remote_code=False, add_pooling_layer=False)
     return encoder
 
 

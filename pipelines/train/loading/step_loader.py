@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pipelines.train.loading.handover import RawBatch, RawStep
 from pipelines.train.loading.requests import Request
+from xdetr_data.errors import InputError
 from xdetr_data.loading.config import DataConfig
 from xdetr_data.loading.order import Place
 from xdetr_data.loading.sample import LoadCounts, LoadedPhoto, UnreadableSample, load_sample
@@ -83,6 +84,8 @@ class StepLoader(Dataset[RawStep]):
             labels, photo = self._sets[name].read(visit)
         except OSError as error:
             return UnreadableSample(key=location.key, detail=f"{location.tar}: {error.strerror or error}")
+        except InputError as error:
+            return UnreadableSample(key=location.key, detail=str(error))
         classes = self._classes[name][visit.dataset]
         return load_sample(location.key, labels, photo, place.number, self._data, visit.paragraph, classes)
 

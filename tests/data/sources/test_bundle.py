@@ -50,8 +50,8 @@ def test_what_holds_no_such_folder_is_refused_in_one_line(tmp_path: Path) -> Non
         (folder(tmp_path), "holds no folder Photos; give the folder above it, or the zip"),
         (tmp_path / "whole.zip", "holds no folder Photos; is it the right zip"),
         (tmp_path / "none.zip", "there is no such file"),
-        (tmp_path / "bad.zip", "is no whole zip"),
-        (tmp_path / "cut.zip", "is no whole zip"),
+        (tmp_path / "bad.zip", "cannot be read .*fetch it again"),
+        (tmp_path / "cut.zip", "cannot be read .*fetch it again"),
     ):
         with pytest.raises(InputError, match=f"{path}: .*{says}"):
             Bundle(str(path), "Photos").read(["Sentences/1.txt"])
@@ -62,7 +62,7 @@ def test_a_member_that_is_damaged_or_too_large_is_named(tmp_path: Path, monkeypa
     data = bytearray(path.read_bytes())
     data[data.index(b"Sentences/1.txt") + len(b"Sentences/1.txt") + 1] ^= 0xFF
     path.write_bytes(data)
-    with pytest.raises(InputError, match=r"Sentences/1.txt cannot be read"):
+    with pytest.raises(InputError, match=r"a.zip: Sentences/1.txt: cannot be read"):
         Bundle(str(path), "Sentences").read(["Sentences/1.txt"])
     monkeypatch.setattr(bundle, "MAX_ELEMENT_BYTES", 3)
     assert Bundle(str(path), "Sentences").read(["Sentences/2.txt"]) == [b""]

@@ -112,7 +112,7 @@ def test_a_root_may_be_on_any_store_and_behind_a_cache(tmp_path: Path) -> None:
 
 def test_an_archive_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(b"no zip")
-    with pytest.raises(InputError, match=r"x\.zip: cannot be listed"):
+    with pytest.raises(InputError, match=r"x\.zip: cannot be reached"):
         list_photos(f"zip://a::{tmp_path}/x.zip")
 
 

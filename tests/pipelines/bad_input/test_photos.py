@@ -221,7 +221,7 @@ def _args_with_root(folder: Path, root: str) -> Sequence[str]:
             "final_mixed_train.json: there is no such folder",
             1,
         ),
-        "unknown-protocol": ("--image-root=coco=s4://bucket", "s4://bucket: cannot be listed", 1),
+        "unknown-protocol": ("--image-root=coco=s4://bucket", "s4://bucket: cannot be reached", 1),
         "of-another-source": ("--image-root=vg=FOLDER/photos", "--image-root coco=DIR", 2),
     }.values(),
     ids=["missing", "a-file", "unknown-protocol", "of-another-source"],

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import fsspec
+from fsspec import AbstractFileSystem
 
+from xdetr_data.addresses.reading import file_system, reading
 from xdetr_data.errors import InputError
-from xdetr_data.sources.framing.files import MAX_ELEMENT_BYTES, READ_ERRORS, open_input
+from xdetr_data.sources.framing.files import MAX_ELEMENT_BYTES, locate
 
 _NOT_THERE = (FileNotFoundError, NotADirectoryError)
 
@@ -35,7 +36,8 @@ class Bundle:
     def _read(self, names: Sequence[str]) -> list[bytes | None]:
         fs, root = _folder(self.path, self.holds)
         paths = [f"{root}/{name}" for name in names]
-        found = fs.cat(paths, on_error="return") if paths else {}
+        with reading(self.path):
+            found = fs.cat(paths, on_error="return") if paths else {}
         return [_content(path, found[path]) for path in paths]
 
     def _unzip(self, names: Sequence[str]) -> list[bytes | None]:
@@ -48,27 +50,24 @@ class Bundle:
             return None
         if info.file_size > MAX_ELEMENT_BYTES:
             raise InputError(f"{self.path}: {info.filename} is larger than 64 MiB; is it the right zip?")
-        try:
+        with reading(f"{self.path}: {info.filename}"):
             return archive.read(info)
-        except (*READ_ERRORS, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-            raise InputError(f"{self.path}: {info.filename} cannot be read ({error}); fetch the zip again") from error
 
 
 def _content(path: str, found: bytes | Exception) -> bytes | None:
     if isinstance(found, _NOT_THERE):
         return None
     if isinstance(found, Exception):
-        raise InputError(f"{path}: cannot be read ({found}); check the file") from found
+        with reading(path):
+            raise found
     return found
 
 
 @lru_cache(maxsize=8)
-def _folder(path: str, holds: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    try:
-        fs, root = fsspec.url_to_fs(path)
+def _folder(path: str, holds: str) -> tuple[AbstractFileSystem, str]:
+    fs, root = file_system(path)
+    with reading(path, "reached"):
         is_there = fs.isdir(f"{root}/{holds}")
-    except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"{path}: cannot be reached ({error}); check the address") from error
     if not is_there:
         raise InputError(f"{path}: holds no folder {holds}; give the folder above it, or the zip")
     return fs, root
@@ -77,10 +76,9 @@ def _folder(path: str, holds: str) -> tuple[fsspec.AbstractFileSystem, str]:
 @lru_cache(maxsize=8)
 def _opened(path: str, holds: str) -> tuple[zipfile.ZipFile, str]:
     """The zip, open, and what stands before ``holds`` in the names of its files."""
-    try:
-        archive = zipfile.ZipFile(open_input(path))
-    except (*READ_ERRORS, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: is no whole zip ({error}); fetch it again") from error
+    fs, zipped = locate(path)
+    with reading(path):  # not a stream that is watched itself: a zip's reader tries places that there are not
+        archive = zipfile.ZipFile(fs.open(zipped, "rb"))
     for name in archive.NameToInfo:
         before, found, _ = f"/{name}".partition(f"/{holds}/")
         if found and "__MACOSX" not in before:

@@ -1,18 +1,16 @@
 """Input files at any fsspec address: opened plain or gzip, cut into chunks of whole elements, and chunks read again."""
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-import fsspec
 from fsspec import AbstractFileSystem
 
-from xdetr_data.errors import InputError
+from xdetr_data.addresses.reading import file_system, open_file, reading
+from xdetr_data.errors import InputError, shown
 
 CHUNK_BYTES = 4 << 20
 MAX_ELEMENT_BYTES = 64 << 20
-READ_ERRORS = (OSError, EOFError, zlib.error)  # what a stream of ``open_input`` raises on a damaged gzip file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,36 +34,45 @@ class Unreadable:
 
 def is_compressed(path: str) -> bool:
     """Whether the file is gzip by its name, and so cannot be read from the middle."""
-    return path.endswith(".gz")
+    return shown(path).endswith(".gz")
 
 
 def open_input(path: str) -> IO[bytes]:
-    """Opens a plain or gzip file at any fsspec address for reading; raises InputError where there is none."""
-    fs, name = _locate(path)
-    try:
-        stream: IO[bytes] = fs.open(name, "rb", compression="gzip" if is_compressed(path) else None)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be opened ({error}); check the address") from error
-    return stream
+    """Opens a plain or gzip file at any fsspec address for reading.
+
+    Raises InputError where there is none; reading it raises InputError where it is damaged or gone.
+    """
+    fs, name = locate(path)
+    return open_file(fs, name, path, is_gzip=is_compressed(path))
+
+
+def read_input(path: str, *, max_bytes: int = MAX_ELEMENT_BYTES) -> bytes:
+    """All bytes of a small plain or gzip file; raises InputError where it holds more than ``max_bytes``, unpacked."""
+    with open_input(path) as stream:
+        data = stream.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise InputError(f"{path}: holds more than {max_bytes >> 20} MiB; is it the right file?")
+    return data
 
 
 def input_bytes(path: str, *, or_folder: bool = False) -> int:
     """Size of an input as it is stored (of a folder: of all files in it); raises InputError where there is none."""
-    fs, name = _locate(path, or_folder=or_folder)
-    return int(fs.du(name) if fs.isdir(name) else fs.size(name))
+    fs, name = locate(path, or_folder=or_folder)
+    with reading(path):
+        return int((fs.du(name) if fs.isdir(name) else fs.size(name)) or 0)
 
 
-def _locate(path: str, *, or_folder: bool = False) -> tuple[AbstractFileSystem, str]:
-    """The file system of a file and its name there; a folder or a pipe, which cannot be read twice, is no file."""
-    try:
-        fs, name = fsspec.url_to_fs(path)
-        is_found = fs.isfile(name) or (or_folder and fs.isdir(name))
-    except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"{path}: cannot be reached ({error}); check the address") from error
-    if not is_found:
+def locate(path: str, *, or_folder: bool = False) -> tuple[AbstractFileSystem, str]:
+    """The file system of a file and its name there; a folder or a pipe, which cannot be read twice, is no file.
+
+    Raises InputError where there is no such file.
+    """
+    fs, name = file_system(path)
+    with reading(path, "reached"):
+        if fs.isfile(name) or (or_folder and fs.isdir(name)):
+            return fs, name
         what = "is no file" if fs.exists(name) else "there is no such file"
-        raise InputError(f"{path}: {what}; check the address")
-    return fs, name
+    raise InputError(f"{path}: {what}; check the address")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

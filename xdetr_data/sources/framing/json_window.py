@@ -5,7 +5,7 @@ import re
 from typing import IO
 
 from xdetr_data.errors import InputError
-from xdetr_data.sources.framing.files import MAX_ELEMENT_BYTES, READ_ERRORS
+from xdetr_data.sources.framing.files import MAX_ELEMENT_BYTES
 
 STDLIB = json.JSONDecoder(parse_int=float)  # int() refuses numbers of thousands of digits
 TOO_LONG = f"an element is longer than {MAX_ELEMENT_BYTES >> 20} MiB; is it of the stated format?"
@@ -32,12 +32,7 @@ class Window:
         parts = [self.data]
         have = len(self.data)
         while have < size and not self.at_end:
-            try:
-                part = self._stream.read(size - have)
-            except READ_ERRORS as error:
-                raise InputError(
-                    f"{self.path}: cannot be read ({error}); it is damaged or cut short, fetch it again"
-                ) from error
+            part = self._stream.read(size - have)
             self.at_end = not part
             parts.append(part)
             have += len(part)

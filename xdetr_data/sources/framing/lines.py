@@ -4,15 +4,14 @@ The chunks of a plain file can be read again by byte range from several processe
 """
 
 from collections.abc import Iterator, Sequence
-from typing import IO
 
-import fsspec
 from braceexpand import braceexpand
 from fsspec.core import has_magic
 from fsspec.implementations.local import LocalFileSystem
 
+from xdetr_data.addresses.reading import file_system, reading
 from xdetr_data.errors import InputError
-from xdetr_data.sources.framing.files import CHUNK_BYTES, MAX_ELEMENT_BYTES, READ_ERRORS, ArrayChunk, open_input
+from xdetr_data.sources.framing.files import CHUNK_BYTES, MAX_ELEMENT_BYTES, ArrayChunk, open_input
 
 LINES = "lines"  # what ``ArrayChunk.name`` says of a run of lines
 
@@ -30,11 +29,9 @@ def expand_inputs(patterns: Sequence[str]) -> list[str]:
         if not has_magic(pattern):
             paths[pattern] = None
             continue
-        try:
-            fs, name = fsspec.url_to_fs(pattern)
+        fs, name = file_system(pattern)
+        with reading(pattern, "listed"):
             found = [name] if fs.exists(name) else sorted(str(path) for path in fs.glob(name) if not fs.isdir(path))
-        except (OSError, ValueError, ImportError) as error:
-            raise InputError(f"{pattern}: cannot be listed ({error}); check the address") from error
         if not found:
             raise InputError(f"{pattern}: no file matches; check the folder, or quote the pattern for the shell")
         for path in found:
@@ -49,10 +46,13 @@ def spelled_out(address: str) -> list[str]:
     """
     if "{" not in address:
         return [address]
+    fs, name = file_system(address)
+    with reading(address, "reached"):
+        if fs.exists(name):
+            return [address]
     try:
-        fs, name = fsspec.url_to_fs(address)
-        return [address] if fs.exists(name) else [*braceexpand(address)]
-    except (OSError, ValueError, ImportError) as error:
+        return [*braceexpand(address)]
+    except ValueError as error:
         raise InputError(f"{address}: cannot be spelled out ({error}); check its braces") from error
 
 
@@ -66,7 +66,7 @@ def iter_line_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[A
     offset = row = 0
     rest = b""
     with open_input(path) as stream:
-        while block := _read(stream, path, chunk_bytes, offset + len(rest)):
+        while block := stream.read(chunk_bytes):
             if offset == 0 and not rest and block.startswith(_BOM):
                 offset, block = len(_BOM), block[len(_BOM) :]
             cut = block.rfind(b"\n") + 1
@@ -88,10 +88,3 @@ def iter_line_chunks(path: str, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[A
 def split_lines(data: bytes) -> list[bytes]:
     """The lines of a chunk without their ends, one for each of its ``count``; a blank line is empty or white space."""
     return data.removesuffix(b"\n").split(b"\n")
-
-
-def _read(stream: IO[bytes], path: str, size: int, at: int) -> bytes:
-    try:
-        return stream.read(size)
-    except READ_ERRORS as error:
-        raise InputError(f"{path}: cannot be read at byte {at} ({error}); fetch it again") from error

@@ -5,7 +5,9 @@ import pickle
 from typing import Any
 
 from xdetr_data.errors import InputError
-from xdetr_data.sources.framing.files import READ_ERRORS, open_input
+from xdetr_data.sources.framing.files import read_input
+
+MAX_PICKLE_BYTES = 256 << 20  # several times what the largest refer pickle has
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -18,13 +20,9 @@ class _PlainUnpickler(pickle.Unpickler):
 def read_refs(path: str) -> list[Any]:
     """The list that a refer pickle holds, of Python 2 or 3, plain or gzip.
 
-    Raises InputError where the file is damaged, names a class or function, or holds something else than a list.
+    Raises InputError where the file is damaged or huge, names a class or function, or holds something else than a list.
     """
-    with open_input(path) as stream:
-        try:
-            data = stream.read()
-        except READ_ERRORS as error:
-            raise InputError(f"{path}: cannot be read ({error}); fetch it again") from error
+    data = read_input(path, max_bytes=MAX_PICKLE_BYTES)
     try:
         refs = _PlainUnpickler(io.BytesIO(data), encoding="latin-1").load()
     except Exception as error:  # a damaged pickle can raise almost anything

@@ -4,20 +4,15 @@ Folders may be paths, fsspec addresses, and chains of them (``zip://train2014::t
 """
 
 import os
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import IO, Any
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-# What listing an address raises, and what reading a file does, of an archive among them.
-LIST_ERRORS = (OSError, ValueError, ImportError, EOFError, zipfile.BadZipFile)
-OPEN_ERRORS = (OSError, KeyError, EOFError, zlib.error, zipfile.BadZipFile)
+from xdetr_data.addresses.reading import GuardedStream, file_system, open_file, reading
 
 _LOCAL = "file://"
 _ARCHIVES = ("zip", "tar", "libarchive")
@@ -47,22 +42,23 @@ class Tree:
 def list_tree(root: str) -> tuple[Tree, Iterator[tuple[str, int]]] | None:
     """The folder at an address and all its files in alphabetical order, each as its path below it and its size.
 
-    Linked folders are followed. None where the address is no folder; raises LIST_ERRORS where it cannot be reached.
+    Linked folders are followed. None where the address is no folder; raises InputError where it cannot be reached.
     """
-    fs, path = _folder(root)
-    if not fs.isdir(path):
-        return None
-    if isinstance(fs, LocalFileSystem):
-        return tree_of(root), iter(sorted(_walk(path.rstrip("/"), "", ())))
-    base = path.rstrip("/")
-    found: dict[str, Any] = fs.find(path, detail=True)
-    cut = len(base) + 1 if base else 0
-    files = ((name[cut:], int(found[name]["size"] or 0)) for name in sorted(found) if _is_file(fs, found, name))
-    return tree_of(root), files
+    with reading(root, "listed"):
+        fs, path = _folder(root)
+        if not fs.isdir(path):
+            return None
+        base = path.rstrip("/")
+        if isinstance(fs, LocalFileSystem):
+            return tree_of(root), iter(sorted(_walk(base, "", ())))
+        found: dict[str, Any] = fs.find(path, detail=True)
+        cut = len(base) + 1 if base else 0
+        files = [(name[cut:], int(found[name]["size"] or 0)) for name in sorted(found) if _is_file(fs, found, name)]
+        return tree_of(root), iter(files)
 
 
 def tree_of(root: str) -> Tree:
-    """The folder at an address, not listed; raises LIST_ERRORS where it cannot be reached."""
+    """The folder at an address, not listed; raises InputError where it cannot be reached."""
     fs, path = _folder(root)
     base = path.rstrip("/")
     if isinstance(fs, LocalFileSystem):
@@ -76,7 +72,7 @@ def tree_of(root: str) -> Tree:
 
 def _folder(root: str) -> tuple[Any, str]:
     """The file system of an address, and the folder there; of one in a tar, whose names may begin with ``./``."""
-    fs, path = fsspec.url_to_fs(root)
+    fs, path = file_system(root)
     dotted = f"./{path}"
     return fs, dotted if root.startswith("tar://") and not fs.isdir(path) and fs.isdir(dotted) else path
 
@@ -100,18 +96,22 @@ def _walk(top: str, below: str, above: tuple[tuple[int, int], ...]) -> Iterator[
 
 
 def open_address(address: str) -> AbstractContextManager[IO[bytes]]:
-    """Opens a file for reading; an archive's table of contents is read once a process. Raises OPEN_ERRORS."""
+    """Opens a file for reading; an archive's table of contents is read once a process.
+
+    Raises InputError where it cannot be opened; what is read of it, then.
+    """
     if address.startswith(_LOCAL):
-        return open(address.removeprefix(_LOCAL), "rb")
+        with reading(address):
+            return GuardedStream(open(address.removeprefix(_LOCAL), "rb"), address)
     first, sign, rest = address.partition("::")
     protocol, _, name = first.partition("://")
     if sign and protocol in _ARCHIVES:
-        stream: AbstractContextManager[IO[bytes]] = _archive(protocol, rest).open(name, "rb")
-        return stream
-    opened: AbstractContextManager[IO[bytes]] = fsspec.open(address, "rb").open()
-    return opened
+        with reading(address):
+            archive = _archive(protocol, rest)
+        return open_file(archive, name, address)
+    return open_file(*file_system(address), address)
 
 
 @lru_cache(maxsize=16)
 def _archive(protocol: str, address: str) -> Any:
-    return fsspec.url_to_fs(f"{protocol}://::{address}")[0]
+    return file_system(f"{protocol}://::{address}")[0]
