@@ -148,7 +148,7 @@ def _claimed_by(out: Folder) -> str | None:
         return None
     try:
         return msgspec.json.decode(out.read(RUN), type=RunMarker).config_hash
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "unreadable"
 
 

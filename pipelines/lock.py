@@ -103,7 +103,7 @@ def _holder(out: Folder) -> Owner | None:
     for _ in range(5):  # whoever creates it needs a moment to write it
         try:
             return msgspec.json.decode(out.read(LOCK), type=Owner)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             time.sleep(_SETTLE_S)
         except OSError:
             return None

@@ -99,7 +99,7 @@ def read_manifest(folder: Folder) -> Manifest:
         )
     try:
         manifest = msgspec.json.decode(folder.read(MANIFEST), type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{folder.path(MANIFEST)}: is no manifest of this tool ({error})") from error
     if not 1 <= manifest.manifest_version <= MANIFEST_VERSION:
         raise InputError(

@@ -148,7 +148,7 @@ def from_json(data: bytes | str) -> GroundedImage:
     """The sample that ``to_json`` wrote; raises RecordError for anything else, saying where it differs."""
     try:
         return _from_wire(_DECODER.decode(data))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"not a sample of schema {SCHEMA_VERSION}: {error}") from error
 
 

@@ -13,7 +13,7 @@ from xdetr_data.shards.writer import ShardStats, read_stats
 from xdetr_data.storage import FileEntry, Folder
 
 # What decoding a done-marker raises that somebody cut short or changed: what it marks is not done.
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class PartitionTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +48,10 @@ class PartitionDone(msgspec.Struct, frozen=True, kw_only=True):
     accounting: dict[str, Any]
     rejects: FileEntry
     config_hash: str
+
+    def __post_init__(self) -> None:
+        """Raises XdetrDataError where the accounting is none."""
+        Tally.from_builtins(self.accounting)
 
 
 def run_partitions(

@@ -182,7 +182,7 @@ def _claim(out: Folder, asked: Asked, *, overwrite: bool) -> None:
         return
     try:
         found = msgspec.json.decode(out.read(predictions.RUN), type=Asked)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found = None
     if found != asked:
         raise OutputError(

@@ -108,7 +108,7 @@ def read_predictions(out: Folder) -> PredictionsManifest:
         )
     try:
         return msgspec.json.decode(out.read(MANIFEST), type=PredictionsManifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{out.path(MANIFEST)}: is no list of predictions ({error}); predict again") from error
 
 

@@ -186,7 +186,7 @@ class TinyDataset:
                 shard=one.shard,
                 rows=one.rows,
                 files=one.files,
-                accounting={},
+                accounting=Tally().to_builtins(),
                 config_hash=manifest.config_hash,
                 seconds=0,
             )

@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.data.tiny_dataset import KEYS, build
 from tests.pipelines.tiny import run_cli
 
@@ -39,6 +41,23 @@ def test_a_folder_without_a_dataset_is_one_line(tmp_path: Path) -> None:
     assert ended.code == 1
     assert "has no manifest.json" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("field", ["in", "out", "rejected"])
+@pytest.mark.parametrize("value", ["many", None, {"plan": 7}])
+def test_an_accounting_that_is_none_is_one_line_that_names_the_manifest(
+    field: str, value: object, tmp_path: Path
+) -> None:
+    dataset = build(tmp_path).path
+    manifest = json.loads((dataset / "manifest.json").read_text())
+    manifest["accounting"]["units"]["photo"][field] = value
+    (dataset / "manifest.json").write_text(json.dumps(manifest))
+    for command in ("stats", "report"):
+        ended = run_cli(command, str(dataset), *(["--out", str(tmp_path / "r.html")] if command == "report" else []))
+        assert ended.code == 1
+        (line,) = ended.stderr.splitlines()
+        assert f"{dataset}/manifest.json: the accounting is none" in line
+    assert "accounting-unreadable" in run_cli("validate", str(dataset), "--workers=0").stderr
 
 
 def test_labels_without_photos_have_statistics_too(tmp_path: Path) -> None:

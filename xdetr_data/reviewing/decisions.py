@@ -100,7 +100,7 @@ def read_decisions(folder: Folder, name: str) -> tuple[Reviewed, list[Decision]]
     try:
         reviewed = msgspec.json.decode(metadata, type=Reviewed)
         return reviewed, msgspec.convert(table.to_pylist(), list[Decision])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: is no file of review decisions of this version ({error}); {remedy}") from error
 
 

@@ -37,6 +37,10 @@ class ShardStats(msgspec.Struct, frozen=True, kw_only=True):
     machine: dict[str, str] | None = None
     groups: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raises XdetrDataError where the accounting is none."""
+        Tally.from_builtins(self.accounting)
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -15,7 +15,14 @@ from xdetr_data.photos.ids import unsafe_file_name
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.writer import shard_name
 from xdetr_data.storage import Folder
-from xdetr_data.validation.files import all_files, check_files, check_rejects, check_strays, trail_files
+from xdetr_data.validation.files import (
+    all_files,
+    check_files,
+    check_rejects,
+    check_strays,
+    check_trail_stats,
+    trail_files,
+)
 from xdetr_data.validation.shard import ShardContext, ShardReport, check_shard
 from xdetr_data.validation.violation import BUILD_AGAIN, COPY_AGAIN, Violation, violation
 
@@ -75,6 +82,7 @@ def validate_dataset(folder: Folder, manifest: Manifest, run: Run, advance: Call
     """Checks everything. ``run(task, context, items)`` runs tasks; ``advance`` is told the bytes that are done."""
     violations = [*_check_manifest(manifest), *check_strays(folder, manifest)]
     violations += check_files(folder, [*manifest.rejects, *trail_files(manifest)], known={})
+    violations += check_trail_stats(folder, manifest)
     tally, problems = _check_accounting(manifest)
     violations += problems
     violations += check_rejects(folder, manifest, tally)

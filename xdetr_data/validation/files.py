@@ -60,19 +60,49 @@ def _identify(folder: Folder, name: str) -> Identity:
 
 def check_stats(folder: Folder, prefix: str, entry: ShardEntry, config_hash: str) -> list[Violation]:
     """Compares a shard's done-marker with its entry in the manifest."""
-    name = stats_name(prefix, entry.shard)
+    stats = _read_stats(folder, stats_name(prefix, entry.shard))
+    return [stats] if isinstance(stats, Violation) else _compare(stats, prefix, entry, config_hash)
+
+
+def check_trail_stats(folder: Folder, manifest: Manifest) -> list[Violation]:
+    """The same of the audit trail, whose done-markers state a configuration of their own, all of them the same one."""
+    found = [(entry, _read_stats(folder, stats_name(manifest.trail_prefix, entry.shard))) for entry in manifest.trail]
+    hashes = Counter(stats.config_hash for _, stats in found if not isinstance(stats, Violation))
+    config_hash = hashes.most_common(1)[0][0] if hashes else ""
+    violations: list[Violation] = []
+    for entry, stats in found:
+        violations += (
+            [stats]
+            if isinstance(stats, Violation)
+            else _compare(stats, manifest.trail_prefix, entry, config_hash, whose="the other shards'")
+        )
+    return violations
+
+
+def _read_stats(folder: Folder, name: str) -> ShardStats | Violation:
     if not folder.exists(name):
-        return [violation(name, "stats-missing", "the shard has no done-marker", remedy=COPY_AGAIN)]
+        return violation(name, "stats-missing", "the shard has no done-marker", remedy=COPY_AGAIN)
     try:
-        stats = msgspec.json.decode(folder.read(name), type=ShardStats)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InputError, OSError) as error:
-        return [violation(name, "stats-unreadable", str(error), remedy=COPY_AGAIN)]
+        return msgspec.json.decode(folder.read(name), type=ShardStats)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InputError) as error:
+        return violation(name, "stats-unreadable", str(error), remedy=COPY_AGAIN)
+
+
+def _compare(
+    stats: ShardStats, prefix: str, entry: ShardEntry, config_hash: str, *, whose: str = "that of the manifest"
+) -> list[Violation]:
+    name = stats_name(prefix, entry.shard)
     stated = {
         **{"shard": entry.shard, "rows": entry.rows, "groups": entry.groups, "files": entry.files},
         "config_hash": config_hash,
     }
     return [
-        violation(name, "stats-differ", f"its {field} is not that of the manifest", remedy=BUILD_AGAIN)
+        violation(
+            name,
+            "stats-differ",
+            f"its {field} is not {whose if field == 'config_hash' else 'that of the manifest'}",
+            remedy=BUILD_AGAIN,
+        )
         for field, value in stated.items()
         if getattr(stats, field) != value
     ]

@@ -97,9 +97,7 @@ def test_a_store_that_does_not_answer_is_one_line_without_secrets(reader: str) -
 
 @pytest.mark.parametrize("write", [lambda out: out.write("a", b""), lambda out: out.put("a", b"", replace=True)])
 def test_a_store_that_cannot_be_written_is_one_line(write: Callable[[Folder], object]) -> None:
-    with pytest.raises(
-        OutputError, match=r"^dead://bucket/out/a: cannot be written \(could not .*; wait until"
-    ):
+    with pytest.raises(OutputError, match=r"^dead://bucket/out/a: cannot be written \(could not .*; wait until"):
         write(Folder("dead://bucket/out"))
 
 

@@ -122,6 +122,37 @@ def test_a_damaged_dataset_is_one_line(kind: str, dataset: Path) -> None:
     assert not (dataset.parent / "again" / "manifest.json").exists()
 
 
+def marker_says(**values: object) -> Callable[[Path], None]:
+    def damage(dataset: Path) -> None:
+        path = sorted(dataset.glob("grounded/*.stats.json"))[0]
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+    return damage
+
+
+TRAIL_MARKERS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "gone": (gone("grounded/*.stats.json"), "stats-missing"),
+    "half": (cut("grounded/*.stats.json"), "stats-unreadable"),
+    "no-accounting": (marker_says(accounting={"units": {"photo": 3}}), "stats-unreadable"),
+    "other-rows": (marker_says(rows=99), "stats-differ"),
+}
+
+
+@pytest.mark.parametrize("kind", TRAIL_MARKERS)
+def test_a_marker_of_the_trail_that_cannot_be_believed_is_a_violation_and_no_labels_are_chosen_by_it(
+    kind: str, dataset: Path
+) -> None:
+    damage, rule = TRAIL_MARKERS[kind]
+    assert run_cli("validate", str(dataset), "--workers=0").code == 0
+    damage(dataset)
+    ended = run_cli("validate", str(dataset), "--workers=0")
+    assert (ended.code, rule in ended.errors[-1]) == (4, True), ended.stderr
+    if rule != "stats-differ":
+        ended = again(dataset, "--method=multi")
+        assert ended.code == 1
+        assert "is missing or damaged; see 'xdetr-data validate" in ended.errors[0]
+
+
 @pytest.mark.parametrize("out", ["out", "out/", "./out", "photos/../out", "link"])
 @pytest.mark.parametrize("how", ["--overwrite", "--resume"])
 def test_the_dataset_is_never_its_own_output(out: str, how: str, dataset: Path) -> None:
