@@ -1,4 +1,4 @@
-"""``xdetr-data review export`` and ``xdetr-data review apply``."""
+"""``xdetr-data review export``, ``review apply`` and ``review like``."""
 
 from typing import Annotated
 
@@ -70,4 +70,65 @@ def apply(
     how = options.existing(resume=resume, overwrite=overwrite)
     manifest = apply_decisions(Folder(dataset), review, Folder(out), workers=processes, existing=how)
     print_summary(manifest, out, as_json=json)
+    return options.DONE
+
+
+@app.command("like")
+@options.command
+def like(
+    index: Annotated[str, typer.Argument(metavar="INDEX", help="What `xdetr-search index` made of the dataset.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Key of the photo.")],
+    region: Annotated[
+        int,
+        typer.Argument(metavar="REGION", help="The reviewed region of its sample, from 0; without labels, an object."),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many candidates.")] = 20,
+    data: Annotated[
+        str | None, typer.Option(metavar="OUT", help="The dataset.", show_default="what the index was made of")
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the candidates: a page (.html), or .json for `qa --answers`."),
+    ] = None,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> int:
+    """List the instances that are most like a reviewed one, and what is labelled there: candidates for the next review.
+
+    **Examples**
+
+    `xdetr-data review like index coco_000000000139 3`
+
+    `xdetr-data review like index coco_000000000139 3 --top 50 --out like.json`
+
+    `xdetr-data qa shards/locnar --answers like.json`
+    """
+    from pipelines.search.database import open_database
+    from pipelines.search.exemplars import exemplars
+    from pipelines.search.flags import SAME_IOU
+    from pipelines.search.write import write_answers
+
+    if out is not None and not out.endswith((".html", ".json")):
+        raise typer.BadParameter(f"--out {out}: must end in .html or .json")
+    database = open_database(index)
+    found = exemplars(database, key, region, top=top, same_iou=SAME_IOU, data=data)
+    if out is not None:
+        write_answers(out, found.answers(database), database)
+        console.say(f"written: {out}")
+    if json:
+        console.print_json(found)
+        return options.DONE
+    rows = [
+        [
+            str(one.rank),
+            f"{one.score:.4f}",
+            f"{one.key}:{one.object}",
+            ",".join(f"{side:.0f}" for side in one.box_xyxy),
+            "–" if one.labelled is None else str(one.labelled),
+            ", ".join(one.phrases),
+        ]
+        for one in found.candidates
+    ]
+    title = f"like region {region} of {key} ({', '.join(found.region.phrases) or 'textless'})"
+    console.table(title, ["", "score", "instance", "box, pixels", "region there", "called"], rows)
     return options.DONE

@@ -131,6 +131,11 @@ class XDetrGrounder:
         """See :class:`Grounder`."""
         self._cache.clear()
 
+    @property
+    def dim(self) -> int:
+        """Width of the space that objects and phrases share."""
+        return int(self._model.config.alignment_dim)
+
     def fingerprint(self) -> str:
         """See :class:`Grounder`; device and batch size are not part of it."""
         return self._fingerprint

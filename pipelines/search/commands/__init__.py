@@ -1,0 +1,1 @@
+"""The commands of ``xdetr-search``, one file a command."""
