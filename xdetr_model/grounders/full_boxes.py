@@ -15,7 +15,8 @@ from torch import nn
 BOX_PARTS = frozenset(
     {
         *("bbox_embed", "encoder_output_bbox_embed", "reference_points_head"),  # Grounding DINO
-        "box_head",  # OWL-ViT
+        "box_head",  # OWL-ViT, SAM 3
+        *("ref_point_head", "box_rpb_embed_x", "box_rpb_embed_y"),  # SAM 3
         *("encoder_bbox_head", "decoder_bbox_head", "query_position_head"),  # OmDet-Turbo
         "sampling_offsets",
     }

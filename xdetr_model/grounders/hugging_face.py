@@ -1,5 +1,6 @@
 """A grounder backed by any zero-shot detector of transformers, for labelling today with published weights."""
 
+import json
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -7,15 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 from PIL.Image import Image
-from transformers import AutoImageProcessor, AutoModelForZeroShotObjectDetection, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from xdetr_model.alignment import align
 from xdetr_model.device import BatchRunner, Precision, dtype_of, pick_device
 from xdetr_model.errors import CheckpointError, one_line
+from xdetr_model.grounders.families import FAMILIES, load_auto
 from xdetr_model.grounders.fingerprint import fingerprint
 from xdetr_model.grounders.full_boxes import half_precision, keep_boxes_full
 from xdetr_model.grounders.protocol import Candidates, PhraseQuery, check_call
-from xdetr_model.grounders.zero_shot import ADAPTERS, Adapter, Detector, Pass, Pooling
+from xdetr_model.grounders.zero_shot import Adapter, Detector, Pass, Pooling
 from xdetr_model.network.text_tower import check_tokenizer
 from xdetr_model.photos import PreparedPhoto, to_rgb
 from xdetr_model.weight_files import weights_directory
@@ -25,9 +27,10 @@ class HfZeroShotGrounder:
     """See :class:`xdetr_model.grounders.protocol.Grounder`. Scores are probabilities, 0..1.
 
     ``pooling`` is how the tokens of a phrase make its score (Grounding DINO only); ``context`` reads a phrase in its
-    sentence where the detector can (Grounding DINO), or with the sentence's other phrases (OmDet-Turbo). ``precision``
-    is that of the layers: weights and every coordinate are float32 (``full_boxes``). Only photos
-    of one input size are batched, because these networks let padding leak into results.
+    sentence where the detector can (Grounding DINO), or with the sentence's other phrases (OmDet-Turbo). ``masks`` are
+    kept where the detector gives them (SAM 3), or left out. ``precision`` is that of the layers: weights and every
+    coordinate are float32 (``full_boxes``). Only photos of one input size are batched, because these networks let
+    padding leak into results.
     """
 
     def __init__(
@@ -41,12 +44,14 @@ class HfZeroShotGrounder:
         batch_size: int = 4,
         pooling: Pooling = "max",
         context: bool = True,
+        masks: bool = True,
     ):
         kind = model.config.model_type
-        if kind not in ADAPTERS:
-            raise CheckpointError(f"a {kind!r} model is no zero-shot detector known here: use {', '.join(ADAPTERS)}")
+        if kind not in FAMILIES:
+            raise CheckpointError(f"a {kind!r} model is no zero-shot detector known here: use {', '.join(FAMILIES)}")
         self._processor = image_processor
         options = f"{image_processor.to_json_string()} {pooling} context={context} {precision}"
+        options += "" if masks else " masks=False"
         self._fingerprint = fingerprint(model, check_tokenizer(tokenizer), options)
         target, dtype = pick_device(device), dtype_of(precision)
         detector = Detector(
@@ -55,9 +60,10 @@ class HfZeroShotGrounder:
             device=target,
             pooling=pooling,
             context=context,
+            masks=masks,
         )
         self._device, self._dtype = target, dtype
-        self._adapter: Adapter = ADAPTERS[kind](detector)
+        self._adapter: Adapter = FAMILIES[kind].adapter(detector)
         self._runner = BatchRunner(batch_size)
 
     @classmethod
@@ -70,21 +76,14 @@ class HfZeroShotGrounder:
         batch_size: int = 4,
         pooling: Pooling = "max",
         context: bool = True,
+        masks: bool = True,
     ) -> "HfZeroShotGrounder":
         """From a directory or hub name. Raises CheckpointError."""
         directory = weights_directory(name)
         try:
-            model, report = AutoModelForZeroShotObjectDetection.from_pretrained(
-                directory,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-                trust_remote_code=False,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-            processor = AutoImageProcessor.from_pretrained(
-                directory, local_files_only=True, trust_remote_code=False, backend="pil"
-            )
+            kind = json.loads((directory / "config.json").read_bytes())["model_type"]
+            load = FAMILIES[kind].load if kind in FAMILIES else load_auto
+            model, report, tokenizer, processor = load(directory)
         except Exception as error:  # the library raises whatever its parsers raise
             raise CheckpointError(f"{directory}: is no zero-shot detector that loads ({one_line(error)})") from error
         invented = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
@@ -102,6 +101,7 @@ class HfZeroShotGrounder:
             batch_size=batch_size,
             pooling=pooling,
             context=context,
+            masks=masks,
         )
 
     def forget(self) -> None:

@@ -40,11 +40,15 @@ class Candidates:
 
     ``fit``: whether the model saw the phrase. ``cut``: its end fell to the text's length limit, the boxes are those of
     the rest; ``truncated`` and ``between_tokens``: the model saw none of it, and K is 0.
+
+    ``masks [K]``, from models that segment: COCO's compressed run lengths at the photo's size, None for an empty one.
+    Others leave it empty.
     """
 
     boxes_xyxy: NDArray[np.float64] = field(default_factory=_no_boxes)
     scores: NDArray[np.float32] = field(default_factory=_no_scores)
     fit: Fit = "whole"
+    masks: tuple[str | None, ...] = ()
 
 
 class Grounder(Protocol):

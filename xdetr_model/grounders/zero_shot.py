@@ -53,13 +53,14 @@ class Adapter(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detector:
-    """A loaded detector and where it runs."""
+    """A loaded detector, where it runs, and how it is asked; ``masks`` are kept where it gives them."""
 
     model: Any
     tokenizer: PreTrainedTokenizerBase
     device: torch.device
     pooling: Pooling
     context: bool
+    masks: bool = True
 
     def pixels(self, passes: Sequence[Pass]) -> Tensor:
         """``[B, 3, H, W]`` on the device."""
@@ -256,12 +257,3 @@ class OmDetTurbo:
     def _fits(self, names: Collection[str]) -> dict[str, Fit]:
         uncut = self._d.tokenizer(list(names))["input_ids"]
         return {name: "cut" if len(ids) > OMDET_TOKENS else "whole" for name, ids in zip(names, uncut, strict=True)}
-
-
-ADAPTERS: dict[str, type[GroundingDino] | type[Owl] | type[OmDetTurbo]] = {
-    "grounding-dino": GroundingDino,
-    "mm-grounding-dino": GroundingDino,
-    "owlvit": Owl,
-    "owlv2": Owl,
-    "omdet-turbo": OmDetTurbo,
-}

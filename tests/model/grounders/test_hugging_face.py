@@ -24,6 +24,7 @@ from transformers import (
     OwlViTConfig,
     OwlViTForObjectDetection,
     PreTrainedTokenizerFast,
+    Sam3Config,
 )
 from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil
 from transformers.models.grounding_dino.image_processing_pil_grounding_dino import GroundingDinoImageProcessorPil
@@ -31,9 +32,11 @@ from transformers.models.grounding_dino.processing_grounding_dino import Groundi
 from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProcessorPil
 from transformers.models.owlv2.processing_owlv2 import Owlv2Processor
 from transformers.models.owlvit.image_processing_pil_owlvit import OwlViTImageProcessorPil
+from transformers.models.sam3.modeling_sam3 import Sam3Model
 
 from xdetr_model import HfZeroShotGrounder, PhraseQuery
 from xdetr_model.errors import CheckpointError, TargetError
+from xdetr_model.grounders.sam3 import Sam3ImageProcessorPil
 from xdetr_model.grounders.zero_shot import lower
 from xdetr_model.network.tokenizer import word_tokenizer
 
@@ -136,12 +139,39 @@ def omdet_turbo() -> tuple[Any, Any, Any]:
     return randomised(OmDetTurboForObjectDetection(config)), clip_tokenizer(), processor
 
 
+def sam3() -> tuple[Any, Any, Any]:
+    torch.manual_seed(0)
+    small: dict[str, Any] = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
+    config = Sam3Config(
+        vision_config={
+            "model_type": "sam3_vision_model",
+            "backbone_config": {
+                "model_type": "sam3_vit_model", "image_size": 56, "patch_size": 14, "num_hidden_layers": 2,
+                "window_size": 2, "global_attn_indexes": [1], "pretrain_image_size": 56, **small,
+            },
+            "fpn_hidden_size": 16,
+            "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+        },
+        text_config={"model_type": "clip_text_model", **CLIP_TEXT, "max_position_embeddings": 8, "projection_dim": 16},
+        geometry_encoder_config={"num_layers": 1, **small},
+        detr_encoder_config={"num_layers": 1, **small},
+        detr_decoder_config={"num_layers": 1, "num_queries": 20, **small},
+        mask_decoder_config={"hidden_size": 16, "num_attention_heads": 2},
+    )  # fmt: skip
+    return (
+        randomised(Sam3Model(config)),
+        clip_tokenizer(8),
+        Sam3ImageProcessorPil(size={"height": 56, "width": 56}),
+    )
+
+
 FAMILIES: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
     "grounding-dino": grounding_dino,
     "mm-grounding-dino": mm_grounding_dino,
     "owlv2": owlv2,
     "owlvit": owlvit,
     "omdet-turbo": omdet_turbo,
+    "sam3": sam3,
 }
 
 
@@ -313,7 +343,7 @@ def test_phrases_beyond_the_text_limit_are_said_to_be() -> None:
     assert (gone.fit, len(gone.scores)) == ("truncated", 0)
     assert (cut.fit, len(cut.scores)) == ("cut", 2)
     longer = PhraseQuery(text="dog " * 80, spans=((0, 319),))
-    for family in ("owlv2", "omdet-turbo"):
+    for family in ("owlv2", "omdet-turbo", "sam3"):
         ((whole, cut),) = grounder(family).ground(PHOTOS[:1], [[CIRCLE, longer]], keep=2)
         assert (whole.fit, cut.fit) == ("whole", "cut")
 
