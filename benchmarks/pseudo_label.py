@@ -49,7 +49,7 @@ def grounded_by(
 ) -> list[GroundedPhoto]:
     """The audit trail of a run with the noisy grounder."""
     with tempfile.TemporaryDirectory() as scratch:
-        options = LocnarOptions(ckpt="noisy", narratives=(narratives,), images={source: str(images)})
+        options = LocnarOptions(ckpt=("noisy",), narratives=(narratives,), images={source: str(images)})
         out = Folder(scratch)
 
         def load(name: str, *, device: str, precision: str, batch_size: int) -> NoisyGrounder:
@@ -167,7 +167,7 @@ def speed(scratch: Path, photos: int, rounds: int) -> None:
     _, images, narratives, source = toy_set(scratch, 1, photos)
     save_toy_checkpoint(scratch / "ckpt")
     options = LocnarOptions(
-        ckpt=str(scratch / "ckpt"),
+        ckpt=(str(scratch / "ckpt"),),
         narratives=(narratives,),
         images={source: str(images)},
         labels=LabelOptions(score_threshold=-1.0),
@@ -179,7 +179,9 @@ def speed(scratch: Path, photos: int, rounds: int) -> None:
         return Recorder(load_grounder(name, **options), calls)
 
     run_once(options, scratch / "recorded", recording)
-    bare_grounder = load_grounder(options.ckpt, device="cpu", precision="float32", batch_size=options.model.batch_size)
+    bare_grounder = load_grounder(
+        options.ckpt[0], device="cpu", precision="float32", batch_size=options.model.batch_size
+    )
     total = sum(len(call[0]) for call in calls if call)
     print(f"{total} photos, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
     walls = []

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
+from msgspec import UNSET, UnsetType
 
 from xdetr_data.accounting import Tally
 from xdetr_data.boxes import Box
+from xdetr_data.masks import encode_mask
 from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query, Region, Rejected
 from xdetr_data.spans import Span
 
@@ -59,7 +62,20 @@ def provenances() -> st.SearchStrategy[Provenance]:
 
 def regions(size_hw: tuple[int, int]) -> st.SearchStrategy[Region]:
     """Regions of a photo of that size."""
-    return st.builds(Region, box_xyxy=boxes_xyxy(size_hw), is_crowd=st.booleans(), provenance=provenances())
+    return st.builds(
+        Region, box_xyxy=boxes_xyxy(size_hw), is_crowd=st.booleans(), provenance=provenances(), mask=masks(size_hw)
+    )
+
+
+def masks(size_hw: tuple[int, int]) -> st.SearchStrategy[str | UnsetType]:
+    """No mask, or some columns of a photo that is not large."""
+    height, width = size_hw
+    if height * width > 100_000:
+        return st.just(UNSET)
+    columns = st.lists(st.integers(0, width - 1), min_size=1, max_size=3)
+    return st.just(UNSET) | columns.map(
+        lambda own: encode_mask(np.isin(np.arange(width), own) & np.ones(size_hw, bool))
+    )
 
 
 @st.composite

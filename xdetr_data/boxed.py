@@ -14,6 +14,7 @@ class BoxedPhrase(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A phrase of a query with the boxes of the annotations that name it, in pixels on the photo.
 
     ``score`` is what a model said of it, where a model did; ``detail`` is for an audit: of a model, or the class.
+    ``masks`` are those of the boxes (``record.Region.mask``), None for a box without; empty where nobody segments.
     """
 
     spans: tuple[Span, ...]
@@ -21,6 +22,7 @@ class BoxedPhrase(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     annotation_ids: tuple[str, ...]
     score: float | None = None
     detail: str = ""
+    masks: tuple[str | None, ...] = ()
 
 
 class BoxedQuery(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -45,11 +45,16 @@ class ImageRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Region(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """A box in pixels of the original photo. A region that no phrase names is class-agnostic: detection only."""
+    """A box in pixels of the original photo. A region that no phrase names is class-agnostic: detection only.
+
+    ``mask``, where somebody segmented the object: its pixels as COCO's compressed run lengths at the photo's size
+    (``xdetr_data.masks``). It may leave the box by a little, for models predict both.
+    """
 
     box_xyxy: Box
     is_crowd: bool = False
     provenance: Provenance
+    mask: str | msgspec.UnsetType = msgspec.UNSET  # unset, not null: samples without masks are written as ever
 
     def __post_init__(self) -> None:
         """Raises RecordError for a box without area or with a coordinate that is no number."""

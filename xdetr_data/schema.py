@@ -39,6 +39,7 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(SampleJson)
 
 _PROVENANCE = pa.struct([("source", pa.string()), ("annotation_id", pa.string()), ("detail", pa.string())])
+_REGION = [("box_xyxy", pa.list_(pa.float64(), 4)), ("is_crowd", pa.bool_()), ("provenance", _PROVENANCE)]
 SAMPLE_ARROW_SCHEMA = pa.schema(
     [
         pa.field("schema", pa.int32(), nullable=False),
@@ -56,19 +57,7 @@ SAMPLE_ARROW_SCHEMA = pa.schema(
             ),
             nullable=False,
         ),
-        pa.field(
-            "regions",
-            pa.list_(
-                pa.struct(
-                    [
-                        ("box_xyxy", pa.list_(pa.float64(), 4)),
-                        ("is_crowd", pa.bool_()),
-                        ("provenance", _PROVENANCE),
-                    ]
-                )
-            ),
-            nullable=False,
-        ),
+        pa.field("regions", pa.list_(pa.struct([*_REGION, ("mask", pa.string())])), nullable=False),
         pa.field(
             "queries",
             pa.list_(
@@ -96,6 +85,11 @@ SAMPLE_ARROW_SCHEMA = pa.schema(
             nullable=False,
         ),
     ]
+)
+# That of datasets from before there were masks, which are read as ever.
+MASKLESS_ARROW_SCHEMA = SAMPLE_ARROW_SCHEMA.set(
+    SAMPLE_ARROW_SCHEMA.get_field_index("regions"),
+    pa.field("regions", pa.list_(pa.struct(_REGION)), nullable=False),
 )
 REJECTED_ARROW_SCHEMA = pa.schema([(name, pa.string()) for name in Rejected.__struct_fields__])
 # Possible boundaries of a paragraph that the evidence neither proves nor excludes, and how they were decided.
@@ -163,10 +157,20 @@ def to_arrow(samples: Sequence[GroundedImage]) -> pa.Table:
     return pa.Table.from_pylist([to_row(sample) for sample in samples], schema=SAMPLE_ARROW_SCHEMA)
 
 
+def rows_of(table: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
+    """Rows in python values as ``to_row`` makes them: Arrow's null masks are left out."""
+    rows: list[dict[str, Any]] = table.to_pylist()
+    for row in rows:
+        for region in row["regions"]:
+            if region.get("mask", "") is None:
+                del region["mask"]
+    return rows
+
+
 def from_arrow(table: pa.Table) -> list[GroundedImage]:
     """The samples that ``to_arrow`` wrote; raises RecordError where a row is not a sample."""
     try:
-        return [_from_wire(msgspec.convert(row, SampleJson)) for row in table.to_pylist()]
+        return [_from_wire(msgspec.convert(row, SampleJson)) for row in rows_of(table)]
     except msgspec.ValidationError as error:
         raise RecordError(f"not rows of schema {SCHEMA_VERSION}: {error}") from error
 

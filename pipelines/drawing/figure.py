@@ -14,6 +14,7 @@ from pipelines.drawing.naming import Cast, Naming, cast_of
 from pipelines.drawing.page import GREY, SMALL, TEXT, WIDTH, Page, Ruler, boxes_for_missing_glyphs
 from pipelines.drawing.tags import place_tags
 from xdetr_data.boxes import Box
+from xdetr_data.masks import mask_outlines
 from xdetr_data.photos.decoding import decode_photo
 from xdetr_data.record import GroundedImage
 
@@ -178,7 +179,7 @@ def _draw_photo(page: Page, photo: Pixels | None, place: Box) -> None:
 
 
 def _draw_regions(page: Page, sample: GroundedImage, layout: _Layout) -> None:
-    """Boxes from large to small, so that none hides another; then the numbers."""
+    """Masks and boxes from large to small, so that none hides another; then the numbers."""
     places = [_place(region.box_xyxy, sample.image.size_hw, layout.photo_xyxy) for region in sample.regions]
     namings_of: dict[int, list[Naming]] = defaultdict(list)
     for naming in layout.cast.namings:
@@ -186,6 +187,7 @@ def _draw_regions(page: Page, sample: GroundedImage, layout: _Layout) -> None:
             namings_of[region].append(naming)
     textless = set(layout.cast.textless)
     for region in sorted(range(len(places)), key=lambda region: -_area(places[region])):
+        _draw_mask(page, sample, region, layout.photo_xyxy, namings_of[region])
         crowd = ":" if sample.regions[region].is_crowd else None
         if region in textless:
             page.rectangle(places[region], fill=False, edgecolor="white", lw=1.8, zorder=2)
@@ -206,6 +208,16 @@ def _draw_regions(page: Page, sample: GroundedImage, layout: _Layout) -> None:
     )
     for spot, (_, naming) in zip(spots, tagged, strict=True):
         page.tag(_moved(spot, x0, y0), naming)
+
+
+def _draw_mask(page: Page, sample: GroundedImage, region: int, photo_xyxy: Box, namings: Sequence[Naming]) -> None:
+    """The pixels of an object that was segmented, in the colour of its first number."""
+    mask, size_hw = sample.regions[region].mask, sample.image.size_hw
+    if not mask:
+        return
+    scale = np.array([photo_xyxy[2] - photo_xyxy[0], photo_xyxy[3] - photo_xyxy[1]]) / size_hw[::-1]
+    outlines = [line * scale + photo_xyxy[:2] for line in mask_outlines(mask, size_hw)]
+    page.area(outlines, facecolor=namings[0].color if namings else GREY, edgecolor="none", alpha=0.35, zorder=1)
 
 
 def _place(box_xyxy: Box, size_hw: tuple[int, int], photo_xyxy: Box) -> Box:

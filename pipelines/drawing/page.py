@@ -4,16 +4,19 @@ Text of data is never read as mathematics (``$``), and a glyph that no installed
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
+from numpy.typing import NDArray
 
 from pipelines.drawing.lines import Line, Run
 from pipelines.drawing.naming import Naming
@@ -110,6 +113,13 @@ class Page:
         x0, y0, x1, y1 = place
         corner, width, height = (x0 / WIDTH, 1 - y1 / self.height), (x1 - x0) / WIDTH, (y1 - y0) / self.height
         self.figure.add_artist(Rectangle(corner, width, height, transform=self.figure.transFigure, **look))
+
+    def area(self, outlines: Sequence[NDArray[np.float64]], **look: Any) -> None:
+        """What closed outlines ``[N, 2]`` enclose, holes left out."""
+        scale = np.array([1 / WIDTH, -1 / self.height])
+        paths = [Path(line * scale + [0, 1], closed=True) for line in outlines]
+        patch = PathPatch(Path.make_compound_path(*paths), transform=self.figure.transFigure, **look)
+        self.figure.add_artist(patch)
 
     def tag(self, place: Box, naming: Naming) -> None:
         """A number in white on its colour."""

@@ -14,10 +14,11 @@ import numpy as np
 from pipelines.engine.outcome import Ledger, Outcome
 from pipelines.engine.shards import ShardElements
 from pipelines.labelling.answers import FIRST_JUDGED_AT, GROUND, check_answers, no_answer
-from pipelines.labelling.grounding import Clock, Grounded, Grounder, Job, LoadGrounder, Phrase, ground
+from pipelines.labelling.grounding import Clock, Grounded, Job, LoadGrounder, Phrase, ground
 from pipelines.labelling.models import model_errors
 from pipelines.labelling.narration import Line, Told, start, tell
 from pipelines.labelling.options import ModelOptions
+from pipelines.labelling.teachers import Answers, Teacher, Teachers, all_of
 from pipelines.labelling.trail import TRAIL_PREFIX, write_trail
 from pipelines.machine import DescribeMachine, Machine, check_machine
 from xdetr_data.accounting import Tally
@@ -48,7 +49,7 @@ READ_AHEAD_THREADS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundContext:
-    """What every shard of the run shares; ``load`` gives each process its grounder, ``machine`` says what it runs on.
+    """What every shard of the run shares; ``load`` gives each process its grounders, ``machine`` says what it runs on.
 
     Where ``begun_on`` names kinds of machine, processes on others refuse to work.
     """
@@ -56,7 +57,7 @@ class GroundContext:
     out: Folder
     elements: ShardElements
     config_hash: str
-    ckpt: str
+    teachers: Sequence[Teacher]
     model: ModelOptions
     flags: FlagPolicy
     class_names: dict[str, str]
@@ -66,15 +67,16 @@ class GroundContext:
 
 
 def make_ground_worker(context: GroundContext) -> "GroundWorker":
-    """Loads the checkpoint and, in its own process, the language pipeline: once for all shards of a process."""
+    """Loads the checkpoints and, in its own process, the language pipeline: once for all shards of a process."""
     model = context.model
-    with model_errors(context.ckpt):
+    with model_errors(context.teachers[0].ckpt):
         machine = context.machine(model.device)
     check_machine(machine, context.begun_on, context.out.url)
     start(model.spacy_model)
-    grounder = context.load(context.ckpt, device=model.device, precision=model.precision, batch_size=model.batch_size)
+    how = {"device": model.device, "precision": model.precision, "batch_size": model.batch_size, **model.asking()}
+    grounders = [context.load(one.ckpt, **how) for one in context.teachers]
     tell(model.spacy_model, ())  # it can read now
-    return GroundWorker(context, grounder, machine)
+    return GroundWorker(context, Teachers(grounders), machine)
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ class _Photo:
 class GroundWorker:
     """Grounds shards, one after the other."""
 
-    def __init__(self, context: GroundContext, grounder: Grounder, machine: Machine) -> None:
+    def __init__(self, context: GroundContext, grounder: Teachers, machine: Machine) -> None:
         self._context = context
         self._grounder = grounder
         self._machine = machine
@@ -105,7 +107,7 @@ class GroundWorker:
         context, ledger, clock = self._context, Ledger(), Clock()
         self._grounder.forget()
         photos = [_Photo(about, elements) for about, elements in context.elements.of(shard)]
-        with model_errors(context.ckpt):
+        with model_errors(all_of(context.teachers)):
             grounded = self._ground(photos, ledger, clock)
             rows, files = write_trail(context.out, shard_name(TRAIL_PREFIX, shard), grounded, ledger.rejects)
         seconds = round(time.monotonic() - started, 3)
@@ -166,10 +168,11 @@ class GroundWorker:
         if isinstance(found, BadPhoto):
             _lose(photo, found, READ_PHOTO)
             return None
-        if (problem := no_answer(one.candidates)) is not None:
+        if (problem := _silence(one.candidates, self._context.teachers)) is not None:
             self._unanswered += 1
             if self._unanswered >= FIRST_JUDGED_AT:
-                check_answers(self._answered, self._unanswered, self._context.ckpt, self._context.model.precision)
+                ckpt = all_of(self._context.teachers)
+                check_answers(self._answered, self._unanswered, ckpt, self._context.model.precision)
             _lose(photo, problem, GROUND)
             return None
         self._answered += 1
@@ -200,37 +203,52 @@ class GroundWorker:
         return tuple(box for box in placed if not isinstance(box, BadBox))
 
 
+def _silence(answers: Sequence[Answers], teachers: Sequence[Teacher]) -> BadPhoto | None:
+    """Why a photo has no answer of one of the teachers."""
+    for number, teacher in enumerate(teachers):
+        if (problem := no_answer([one[number] for one in answers])) is not None:
+            who = f"{teacher.name}: " if len(teachers) > 1 else ""
+            return BadPhoto(reason=problem.reason, detail=who + problem.detail)
+    return None
+
+
 def _queries(
-    told: Told, candidates: Iterator[PhraseCandidates], size_hw: tuple[int, int], tally: Tally
+    told: Told, candidates: Iterator[Answers], size_hw: tuple[int, int], tally: Tally
 ) -> Iterator[GroundedQuery]:
     """The sentences of a narrative; takes the next candidates for each mention in turn."""
     for sentence, paths in zip(told.sentences, told.paths, strict=True):
         phrases: list[GroundedPhrase] = []
         for mention, path in zip(sentence.mentions, paths, strict=True):
-            found = next(candidates)
-            agreement = path_agreement(path, found.boxes_xyxy, size_hw)
+            answers = next(candidates)
             phrases.append(
                 GroundedPhrase(
                     spans=mention.spans,
                     head=mention.head,
                     is_plural=mention.is_plural,
                     count=mention.count,
-                    fit=found.fit,
-                    candidates=_candidates(found, agreement),
+                    fit=", ".join(dict.fromkeys(one.fit for one in answers)),
+                    candidates=tuple(
+                        candidate
+                        for teacher, found in enumerate(answers)
+                        for candidate in _candidates(found, path_agreement(path, found.boxes_xyxy, size_hw), teacher)
+                    ),
                 )
             )
         tally.came_in("phrase", len(phrases))
         yield GroundedQuery(text=sentence.text, group=told.group, phrases=tuple(phrases))
 
 
-def _candidates(found: PhraseCandidates, agreement: Sequence[float | None]) -> tuple[Candidate, ...]:
+def _candidates(found: PhraseCandidates, agreement: Sequence[float | None], teacher: int) -> tuple[Candidate, ...]:
     """Candidates that are a box: a model may put one outside the photo, where nothing of it is left."""
     boxes = np.asarray(found.boxes_xyxy, dtype=np.float64)
     scores = np.asarray(found.scores, dtype=np.float64)
     able = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
+    masks = getattr(found, "masks", ()) or (None,) * len(boxes)  # a grounder that segments nothing need not say so
     return tuple(
-        Candidate(box_xyxy=(box[0], box[1], box[2], box[3]), score=score, agreement=agrees)
-        for box, score, agrees, is_box in zip(boxes.tolist(), scores.tolist(), agreement, able.tolist(), strict=True)
+        Candidate(box_xyxy=(box[0], box[1], box[2], box[3]), score=score, agreement=agrees, teacher=teacher, mask=mask)
+        for box, score, agrees, mask, is_box in zip(
+            boxes.tolist(), scores.tolist(), agreement, masks, able.tolist(), strict=True
+        )
         if is_box
     )
 

@@ -45,8 +45,9 @@ class Grounder(Protocol):
 class LoadGrounder(Protocol):
     """How a process of the run gets its grounder; travels to other processes, so it is a function of a module."""
 
-    def __call__(self, name: str, *, device: str, precision: Precision, batch_size: int) -> Grounder:
-        """Loads a checkpoint; raises InputError where there is none that can ground."""
+    def __call__(self, name: str, *, device: str, precision: Precision, batch_size: int, **asking: Any) -> Grounder:
+        """Loads a checkpoint; raises InputError where there is none that can ground. ``asking`` is what the run says
+        of how phrases are read (``ModelOptions.asking``), nothing where it is all as the grounder does of itself."""
 
 
 @dataclass(frozen=True, slots=True)

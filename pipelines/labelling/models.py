@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from pipelines.labelling.grounding import Grounder, Precision
 from xdetr_data.errors import InputError
@@ -22,8 +23,11 @@ def model_errors(name: str) -> Iterator[None]:
         raise InputError(f"--ckpt {problem}") from error
 
 
-def load_grounder(name: str, *, device: str, precision: Precision, batch_size: int) -> Grounder:
-    """Loads a checkpoint directory or hub model; raises InputError in one line where there is none that can ground."""
+def load_grounder(name: str, *, device: str, precision: Precision, batch_size: int, **asking: Any) -> Grounder:
+    """Loads a checkpoint directory or hub model; raises InputError in one line where there is none that can ground.
+
+    ``asking``: ``context``, ``pooling`` and ``masks`` where they are not the grounder's own; X-DETR has no masks.
+    """
     import torch
     from transformers.utils import logging
 
@@ -42,5 +46,8 @@ def load_grounder(name: str, *, device: str, precision: Precision, batch_size: i
         except (OSError, ValueError, KeyError, TypeError) as error:
             problem = f"{type(error).__name__}: {error}"
             raise InputError(f"--ckpt {name}: config.json tells no model ({problem}); give a checkpoint") from error
-        grounder = XDetrGrounder if kind == XDetrConfig.model_type else HfZeroShotGrounder
-        return grounder.from_pretrained(directory, device=device, precision=precision, batch_size=batch_size)
+        options = {"device": device, "precision": precision, "batch_size": batch_size, **asking}
+        if kind != XDetrConfig.model_type:
+            return HfZeroShotGrounder.from_pretrained(directory, **options)
+        options.pop("masks", None)
+        return XDetrGrounder.from_pretrained(directory, **options)

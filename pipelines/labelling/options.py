@@ -1,7 +1,7 @@
 """The options of labelling: which model, how it works, and how labels are chosen among its candidates."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -10,10 +10,27 @@ from xdetr_data.box_order import REST, check_order
 from xdetr_data.errors import ConfigError
 from xdetr_data.stages.grounding.ground_phrases import SelectionRule
 
+Ckpt = Annotated[
+    tuple[str, ...],
+    flag(
+        "X-DETR or zero-shot detection checkpoint. Repeatable: several teachers write one trail, see --consensus.",
+        metavar="[NAME=]DIR|HUB_ID",
+        is_place=True,
+    ),
+]
+
 
 class LabelOptions(SelectionRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What chooses labels among the candidates, and merges them: all that ``rethreshold`` can change."""
 
+    consensus: Annotated[
+        str,
+        flag(
+            "Of several --ckpt: boxes that one sees (any), that more than half see (majority), or those of one NAME.",
+            metavar="any|majority|NAME",
+            default="the first --ckpt",
+        ),
+    ] = ""
     merge_iou: Annotated[float, flag("From which IoU on labels of two sentences are one object.")] = 0.75
     dedupe_iou: Annotated[float, flag("A textless box with this IoU with a label is the same object.")] = 0.7
     box_order: Annotated[
@@ -44,6 +61,25 @@ class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     device: Annotated[str, flag("auto, cpu, cuda.")] = "auto"
     precision: Annotated[Literal["float32", "bfloat16", "float16"], flag("Of the model.")] = "float32"
     batch_size: Annotated[int, flag("Photos at a time; halved where memory ends.")] = 8
+    context: Annotated[
+        Literal["sentence", "phrase"],
+        flag("What a phrase is read in: its sentence, where the model can, or alone."),
+    ] = "sentence"
+    pooling: Annotated[
+        Literal["own", "mean", "max"],
+        flag(
+            "How tokens make a phrase's score: mean, max, or as is the model's own (X-DETR mean, Grounding DINO max)."
+        ),
+    ] = "own"
+    masks: Annotated[
+        Literal["keep", "drop"], flag("Of models that segment (SAM 3): the pixels of each box, or the box alone.")
+    ] = "keep"
+
+    def asking(self) -> dict[str, Any]:
+        """What the grounder is told beside what it does of itself."""
+        told: dict[str, Any] = {} if self.context == "sentence" else {"context": False}
+        told |= {} if self.pooling == "own" else {"pooling": self.pooling}
+        return told if self.masks == "keep" else told | {"masks": False}
 
     def check(self) -> None:
         """Raises ConfigError for an option out of its range."""

@@ -11,7 +11,9 @@ from pipelines.engine.run import shard_entries
 from pipelines.engine.shards import ShardContext, build_shard
 from pipelines.execution import executor
 from pipelines.folder import Existing, check_not_itself, choice_hash, claim_output, close_output, copy_file, open_output
+from pipelines.labelling.choosing import check_consensus
 from pipelines.labelling.options import LabelOptions
+from pipelines.labelling.teachers import teachers_of
 from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
 from pipelines.lock import locked
 from xdetr_data.accounting import Tally
@@ -35,6 +37,8 @@ def rethreshold(
         )
     check_not_itself(dataset, out)
     labels = msgspec.structs.replace(_labels(dataset, earlier), **changes)
+    teachers = trail_teachers(earlier)
+    check_consensus(labels, teachers)
     trails = [_stats(dataset, TRAIL_PREFIX, one.shard) for one in earlier.shards]
     old = [_stats(dataset, earlier.prefix, one.shard) for one in earlier.shards]
     digest = choice_hash(trails[0].config_hash, msgspec.to_builtins(labels))
@@ -43,7 +47,7 @@ def rethreshold(
         if (finished := claim_output(out, digest, existing)) is not None:
             return finished
         _copy_trail(dataset, out, earlier, trails)
-        samples = TrailSamples(out=out, rule=labels, photos_from=(dataset, earlier.prefix))
+        samples = TrailSamples(out=out, rule=labels, teachers=teachers, photos_from=(dataset, earlier.prefix))
         context = ShardContext(out=out, prefix=earlier.prefix, config_hash=digest, samples=samples, tables={})
         new = run_shards(
             out,
@@ -64,6 +68,12 @@ def rethreshold(
         write_manifest(out, manifest)
         close_output(out)
         return manifest
+
+
+def trail_teachers(manifest: Manifest) -> tuple[str, ...]:
+    """The names of the teachers of a trail, in the order of their numbers in it."""
+    ckpt = manifest.config["ckpt"]
+    return tuple(one.name for one in teachers_of([ckpt] if isinstance(ckpt, str) else ckpt))
 
 
 def _labels(dataset: Folder, earlier: Manifest) -> LabelOptions:

@@ -8,8 +8,10 @@ from pipelines import console
 from pipelines.engine.recipe import Samples
 from pipelines.engine.shards import ShardElements
 from pipelines.labelling.answers import check_trail
+from pipelines.labelling.choosing import check_consensus
 from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.options import LabelOptions, ModelOptions
+from pipelines.labelling.teachers import all_of, teachers_of
 from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
 from pipelines.machine import DescribeMachine, Machine, this_machine
 from xdetr_data.errors import ConfigError
@@ -23,10 +25,11 @@ from xdetr_data.storage import Folder
 class GroundingStep:
     """Grounds the noun phrases of narratives.
 
-    ``load`` gives each process its grounder, ``machine`` the kind of machine that it runs on.
+    ``ckpt`` are the teachers; ``load`` gives each process its grounders, ``machine`` the kind of machine that it runs
+    on.
     """
 
-    ckpt: str
+    ckpt: Sequence[str]
     model: ModelOptions
     labels: LabelOptions
     flags: FlagPolicy
@@ -38,20 +41,27 @@ class GroundingStep:
     chosen_by: ClassVar[str] = "labels"
 
     def check(self, workers: int, gpus: int) -> None:
-        """Raises ConfigError where ``gpus`` contradicts another option."""
+        """Raises ConfigError where ``gpus`` contradicts another option, or teachers cannot agree as is asked."""
+        check_consensus(self.labels, [one.name for one in teachers_of(self.ckpt)])
         if gpus and workers == 0:
             raise ConfigError(f"--gpus {gpus} needs processes of their own: leave --workers 0 out")
         if gpus and self.model.device == "cpu":
             raise ConfigError(f"--gpus {gpus} and --device cpu contradict each other")
 
     def fingerprints(self) -> dict[str, str]:
-        """Loads both models once, so that a wrong name ends the run before its work begins."""
+        """Loads all models once, so that a wrong name ends the run before its work begins."""
         from xdetr_data.stages.noun_phrases.noun_phrases import NounPhrases
 
         nouns = NounPhrases(self.model.spacy_model)
         nouns.load()
-        grounder = self.load(self.ckpt, device="cpu", precision=self.model.precision, batch_size=1)
-        return {"language": nouns.fingerprint, "grounder": grounder.fingerprint()}
+        found = {"language": nouns.fingerprint}
+        several = teachers_of(self.ckpt)
+        for number, (name, ckpt) in enumerate(several):
+            grounder = self.load(
+                ckpt, device="cpu", precision=self.model.precision, batch_size=1, **self.model.asking()
+            )
+            found["grounder" if len(several) == 1 else f"grounder {number} {name}"] = grounder.fingerprint()
+        return found
 
     def context(self, out: Folder, elements: ShardElements, config_hash: str, begun_on: Sequence[Machine]) -> object:
         """What every shard of the run shares."""
@@ -61,7 +71,7 @@ class GroundingStep:
             out=out,
             elements=elements,
             config_hash=config_hash,
-            ckpt=self.ckpt,
+            teachers=teachers_of(self.ckpt),
             model=self.model,
             flags=self.flags,
             class_names={} if self.class_descriptions is None else read_class_names(self.class_descriptions),
@@ -78,14 +88,15 @@ class GroundingStep:
 
     def samples(self, out: Folder) -> Samples:
         """Labels chosen from the trail; photos are read from their own files."""
-        return TrailSamples(out=out, rule=self.labels)
+        names = tuple(one.name for one in teachers_of(self.ckpt))
+        return TrailSamples(out=out, rule=self.labels, teachers=names)
 
     def say(self, trail: Sequence[ShardStats]) -> None:
         """How fast the model was, and how long it waited for its input; each shard's figures are in its stats.json.
 
         Raises InputError where the model left too many photos without an answer.
         """
-        check_trail(trail, self.ckpt, self.model.precision)
+        check_trail(trail, all_of(teachers_of(self.ckpt)), self.model.precision)
         seconds = sum(one.seconds for one in trail)
         if seconds:
             photos = sum((one.photos_per_second or 0.0) * one.seconds for one in trail)

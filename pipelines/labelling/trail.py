@@ -53,7 +53,7 @@ def write_trail(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrailSamples:
-    """Samples whose labels a rule chooses from the trail.
+    """Samples whose labels a rule chooses from the trail of some teachers.
 
     ``photos_from`` is a finished dataset (and the prefix of its shards) whose tars hold the photos, or None where they
     are read from their own files.
@@ -61,6 +61,7 @@ class TrailSamples:
 
     out: Folder
     rule: LabelOptions
+    teachers: tuple[str, ...]
     photos_from: tuple[Folder, str] | None = None
 
     def __call__(self, shard: int, ledger: Ledger) -> Iterator[Sample]:
@@ -69,7 +70,7 @@ class TrailSamples:
             ledger.rejects += [Rejected(**row) for row in batch.to_pylist()]
         photo_of = _from_file if self.photos_from is None else _from_tar(*self.photos_from, shard)
         for grounded in read_grounded(self.out, shard):
-            outcome = label_photo(grounded, self.rule)
+            outcome = label_photo(grounded, self.rule, self.teachers)
             ledger.enter(outcome)
             assert outcome.record is not None
             yield Sample(outcome.record, photo_of(grounded))

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipelines.qa.reading import Chosen, says_one, trace_agreement
 from xdetr_data.boxes import area_xyxy, normalise_xyxy, xyxy_to_xywh
+from xdetr_data.masks import mask_in_box
 from xdetr_data.record import GroundedImage, Phrase, Provenance, Query
 from xdetr_data.spans import span_text
 
@@ -118,4 +119,7 @@ def _who(provenance: Provenance) -> dict[str, str]:
 def _box_fields(record: GroundedImage, region: int) -> dict[str, Any]:
     box_xyxy = normalise_xyxy(record.regions[region].box_xyxy, record.image.size_hw)
     box = list(xyxy_to_xywh(box_xyxy))
-    return {"bounding_box": box, "imported_box": list(box), "area": float(area_xyxy(box_xyxy))}
+    mask = record.regions[region].mask
+    seen = mask_in_box(mask, record.image.size_hw, record.regions[region].box_xyxy) if mask else None
+    fields = {"bounding_box": box, "imported_box": list(box), "area": float(area_xyxy(box_xyxy))}
+    return fields if seen is None else fields | {"mask": seen}

@@ -8,7 +8,7 @@ import msgspec
 from pipelines.engine.recipe import Recipe
 from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.models import load_grounder
-from pipelines.labelling.options import LabelOptions, ModelOptions
+from pipelines.labelling.options import Ckpt, LabelOptions, ModelOptions
 from pipelines.labelling.step import GroundingStep
 from pipelines.machine import DescribeMachine, this_machine
 from pipelines.recipe_options import BuildOptions, Exclude, Files, flag
@@ -30,7 +30,7 @@ _COLLECTION = re.compile("[a-z0-9]{1,24}")
 class LocnarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What decides the bytes of pseudo-labels, besides the content of the inputs and the checkpoint."""
 
-    ckpt: Annotated[str, flag("X-DETR or zero-shot detection checkpoint.", metavar="DIR|HUB_ID", is_place=True)] = ""
+    ckpt: Ckpt = ()
     narratives: Annotated[
         Files, flag("Localized Narratives JSONL; wildcards. Repeatable.", metavar="FILE", is_place=True)
     ] = ()

@@ -9,6 +9,7 @@ from pipelines.drawing.naming import Cast, Naming, cast_of
 from pipelines.drawing.tags import place_tags
 from pipelines.report.collect import Shot
 from xdetr_data.boxes import Box
+from xdetr_data.masks import mask_outlines
 from xdetr_data.record import GroundedImage, Phrase, Region
 from xdetr_data.spans import span_text
 
@@ -31,13 +32,15 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """A region with its frames, one for each naming; ``kind`` is named, textless or left-out."""
+    """A region with its frames, one for each naming; ``kind`` is named, textless or left-out. ``mask``: the path of its
+    pixels in SVG's words, "" where it was not segmented."""
 
     region: int
     kind: str
     is_crowd: bool
     title: str
     frames: tuple[Frame, ...]
+    mask: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +121,7 @@ def _drawn(record: GroundedImage, cast: Cast, unit: float) -> tuple[Drawn, ...]:
             is_crowd=record.regions[index].is_crowd,
             title=_region_title(record.regions[index], namings[index]),
             frames=_frames(record.regions[index].box_xyxy, namings[index], unit),
+            mask=_mask_path(record, index),
         )
         for index in order
     )
@@ -132,6 +136,12 @@ def _frames(box_xyxy: Box, namings: Sequence[Naming], unit: float) -> tuple[Fram
         dy = min(depth * _INSET * unit, (y1 - y0) / 4)
         frames.append(Frame(x=x0 + dx, y=y0 + dy, width=x1 - x0 - 2 * dx, height=y1 - y0 - 2 * dy, number=number))
     return tuple(frames)
+
+
+def _mask_path(record: GroundedImage, region: int) -> str:
+    mask = record.regions[region].mask
+    outlines = mask_outlines(mask, record.image.size_hw) if mask else []
+    return "".join(f"M{' '.join(f'{x:g},{y:g}' for x, y in line.tolist())}Z" for line in outlines)
 
 
 def _region_title(region: Region, namings: Sequence[Naming]) -> str:

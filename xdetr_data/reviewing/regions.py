@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from msgspec import UNSET
 from msgspec.structs import replace as changed
 
 from xdetr_data.boxes import Box
@@ -57,4 +58,5 @@ def _moved(old: Region, box_xyxy: Box) -> Region:
         old,
         box_xyxy=box_xyxy,
         provenance=Provenance(source=SOURCE, annotation_id=was.annotation_id, detail=detail),
+        mask=UNSET,  # of the box that was wrong
     )

@@ -18,11 +18,16 @@ from xdetr_data.spans import Span
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A box that a grounder found for a phrase, its raw score, and its agreement with the trace (None: no trace)."""
+    """A box that a grounder found for a phrase, its raw score, and its agreement with the trace (None: no trace).
+
+    ``teacher`` is the grounder's place among those of the run; ``mask`` is as a region's, where the grounder segments.
+    """
 
     box_xyxy: Box
     score: float
     agreement: float | None = None
+    teacher: int = 0
+    mask: str | None = None
 
 
 class GroundedPhrase(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -55,7 +60,15 @@ class GroundedPhoto(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 _BOX = pa.list_(pa.float64(), 4)
-_CANDIDATE = pa.struct([("box_xyxy", _BOX), ("score", pa.float64()), ("agreement", pa.float64())])
+_CANDIDATE = pa.struct(
+    [
+        ("box_xyxy", _BOX),
+        ("score", pa.float64()),
+        ("agreement", pa.float64()),
+        ("teacher", pa.int32()),
+        ("mask", pa.string()),
+    ]
+)
 _PHRASE = pa.struct(
     [
         ("spans", pa.list_(pa.list_(pa.int32(), 2))),

@@ -7,6 +7,7 @@ different objects, however much they overlap, because one annotator told them ap
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec import UNSET
 
 from xdetr_data.box_order import rank
 from xdetr_data.boxed import BoxedQuery
@@ -23,11 +24,12 @@ def merge_regions(
 
     A box joins the region with the highest IoU of at least ``min_iou`` whose members come from other queries; the
     region keeps the box whose source stands first in ``order`` (``xdetr_data.box_order``), of equals the one that was
-    met first, and names the annotations that joined it in ``provenance.detail``.
+    met first, and names the annotations that joined it in ``provenance.detail``. Its mask is the first of that box.
     """
     mentions: dict[Box, set[int]] = {}
     first: dict[Box, tuple[str, str]] = {}
     joined: dict[Box, list[str]] = {}
+    masks: dict[Box, str] = {}
     for number, query in enumerate(queries):
         for phrase in query.phrases:
             for box, annotation_id in zip(phrase.boxes_xyxy, phrase.annotation_ids, strict=True):
@@ -38,6 +40,9 @@ def merge_regions(
                 else:
                     mentions[box].add(number)
                     joined[box].append(annotation_id)
+            for box, mask in zip(phrase.boxes_xyxy, phrase.masks, strict=False):
+                if mask is not None:
+                    masks.setdefault(box, mask)
     boxes = list(mentions)
     owner = _assign(boxes, [mentions[box] for box in boxes], min_iou)
     kept = sorted(set(owner))
@@ -46,12 +51,16 @@ def merge_regions(
     members: dict[int, list[Box]] = {i: [] for i in kept}
     for i, box in enumerate(boxes):
         members[owner[i]].append(box)
-    regions = tuple(_region(members[i], first, joined, order) for i in kept)
+    regions = tuple(_region(members[i], first, joined, masks, order) for i in kept)
     return regions, tuple(_point(query, index_of) for query in queries)
 
 
 def _region(
-    members: list[Box], first: dict[Box, tuple[str, str]], joined: dict[Box, list[str]], order: Sequence[str]
+    members: list[Box],
+    first: dict[Box, tuple[str, str]],
+    joined: dict[Box, list[str]],
+    masks: dict[Box, str],
+    order: Sequence[str],
 ) -> Region:
     """One region of all boxes around an object, in the order in which they were met."""
     best, also = members[0], joined[members[0]]
@@ -60,7 +69,8 @@ def _region(
         also = [*joined[best], *(name for box in members if box != best for name in (first[box][1], *joined[box]))]
     source, annotation_id = first[best]
     detail = "also " + " ".join(also) if also else ""
-    return Region(box_xyxy=best, provenance=Provenance(source=source, annotation_id=annotation_id, detail=detail))
+    provenance = Provenance(source=source, annotation_id=annotation_id, detail=detail)
+    return Region(box_xyxy=best, provenance=provenance, mask=masks.get(best, UNSET))
 
 
 def _assign(boxes: list[Box], queries_of: list[set[int]], min_iou: float) -> list[int]:

@@ -8,6 +8,7 @@ import msgspec
 from jsonschema import Draft202012Validator
 
 from xdetr_data.errors import RecordError
+from xdetr_data.masks import check_mask
 from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query, Region
 from xdetr_data.schema import from_json, sample_json_schema, to_json
 
@@ -40,7 +41,14 @@ def check_labels(data: bytes) -> tuple[GroundedImage | None, list[Breach]]:
         return None, _breaches(data, str(error))
     if to_json(record) != data and (breaches := _schema_breaches(msgspec.json.decode(data))):
         return None, breaches
-    return record, []
+    return record, list(_mask_breaches(record))
+
+
+def _mask_breaches(record: GroundedImage) -> Iterator[Breach]:
+    for number, region in enumerate(record.regions):
+        if region.mask:
+            counts, size_hw = region.mask, record.image.size_hw
+            yield from _tried("bad-mask", f"regions[{number}].mask", lambda: check_mask(counts, size_hw))  # noqa: B023
 
 
 def _breaches(data: bytes, error: str) -> list[Breach]:

@@ -6,7 +6,7 @@ import msgspec
 import pyarrow as pa
 
 from xdetr_data.errors import InputError
-from xdetr_data.schema import SAMPLE_ARROW_SCHEMA, SCHEMA_VERSION
+from xdetr_data.schema import MASKLESS_ARROW_SCHEMA, SAMPLE_ARROW_SCHEMA, SCHEMA_VERSION, rows_of
 from xdetr_data.shards.reader import read_batches
 from xdetr_data.storage import Folder
 from xdetr_data.validation.labels import first_difference
@@ -58,7 +58,7 @@ class LabelRows:
             for batch in read_batches(folder, stem):
                 if not self._has_schema(batch):
                     return
-                for row in batch.to_pylist():
+                for row in rows_of(batch):
                     self._enter(row["key"], msgspec.json.encode(row))
                 yield True
         except (InputError, pa.ArrowException, OSError, ValueError, MemoryError) as error:
@@ -68,7 +68,7 @@ class LabelRows:
             )
 
     def _has_schema(self, batch: pa.RecordBatch) -> bool:
-        if batch.schema.equals(SAMPLE_ARROW_SCHEMA):
+        if batch.schema.equals(SAMPLE_ARROW_SCHEMA) or batch.schema.equals(MASKLESS_ARROW_SCHEMA):
             return True
         self.is_readable = False
         self._breach("parquet-schema", f"its columns are not those of schema {SCHEMA_VERSION}", "")

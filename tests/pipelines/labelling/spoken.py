@@ -169,7 +169,7 @@ class World:
 def options_of(folder: Path, labels: LabelOptions | None = None, **changes: Any) -> LocnarOptions:
     """The options of a run on a world's files."""
     values: dict[str, Any] = {
-        "ckpt": "none",
+        "ckpt": ("none",),
         "narratives": (str(folder / "told.jsonl"),),
         "boxes": (str(folder / "boxes.csv"),),
         "images": {"any": str(folder / "photos")},

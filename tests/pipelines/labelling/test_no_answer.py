@@ -90,7 +90,11 @@ def test_a_damaged_weight_ends_labelling_with_one_line(tmp_path: Path) -> None:
     save_file(weights, tmp_path / "ckpt" / "model.safetensors", metadata={"format": "pt"})
     world = tmp_path / "world"
     write_toyworld(world, photos=40, seed=0)
-    where = [f"--narratives={world}/locnar/open_images_train*.jsonl", f"--images={world}/photos/openimages", "--workers=0"]
+    where = [
+        f"--narratives={world}/locnar/open_images_train*.jsonl",
+        f"--images={world}/photos/openimages",
+        "--workers=0",
+    ]
     ended = run_cli(
         "pseudo-label", "locnar", f"--ckpt={tmp_path / 'ckpt'}", *where, "--device=cpu", f"--out={tmp_path / 'out'}"
     )

@@ -36,7 +36,10 @@ class PhraseQuery(Protocol):
 
 
 class PhraseCandidates(Protocol):
-    """Boxes ``[K, 4]`` in pixels of the original photo and their scores ``[K]``, best first."""
+    """Boxes ``[K, 4]`` in pixels of the original photo and their scores ``[K]``, best first.
+
+    A grounder that segments also says ``masks [K]``, each as a record's region has it, or None.
+    """
 
     @property
     def boxes_xyxy(self) -> NDArray[np.float64]:
