@@ -25,7 +25,8 @@ def collected(samples: list[GroundedImage], batch: int = 3) -> Statistics:
     rows, files = write_samples(folder, "x-000000", [Sample(one, None) for one in samples])
     manifest = Manifest(
         schema=1, recipe="", tool_version="", prefix="x", split="", seed=0, config={}, config_hash="h", inputs=[],
-        exclusions=[], accounting={"units": {}, "notes": {}}, rows=rows, shards=[ShardEntry(shard=0, rows=rows, files=files)], rejects=[],
+        exclusions=[], accounting={"units": {}, "notes": {}}, rows=rows,
+        shards=[ShardEntry(shard=0, rows=rows, files=files)], rejects=[],
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "ROWS_PER_BATCH", batch)

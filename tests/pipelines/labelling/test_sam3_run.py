@@ -48,7 +48,7 @@ def masked(records: list[GroundedImage]) -> list[tuple[GroundedImage, int]]:
 
 def test_the_trail_holds_what_the_model_says(folder: Path) -> None:
     for photo in read_grounded(Folder(str(folder / "out")), 0):
-        pixels = decode_photo(Path(photo.address).read_bytes())
+        pixels = decode_photo(Path(photo.address.removeprefix("file:")).read_bytes())
         for query in photo.queries:
             phrases = [PhraseQuery(text=query.text, spans=one.spans) for one in query.phrases]
             for kept, said in zip(query.phrases, grounder("sam3").ground([pixels], [phrases], keep=3)[0], strict=True):

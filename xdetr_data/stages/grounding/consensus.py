@@ -2,8 +2,8 @@
 
 Boxes of different grounders that overlap are one object (as in weighted boxes fusion, Solovyev et al. 2021, with equal
 weights): its box is the mean of theirs. Its score is the mean over *all* grounders of what each says of it; one that
-kept no such box scored it at most as its worst kept one, so that is what it says. Scores must be comparable: of
-grounders whose scores mean different things, calibrate them first.
+kept no such box says of it what the worst candidate of the phrase scored. Scores must be comparable: of grounders whose
+scores mean different things, calibrate them first.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def agree(
         teacher: ``[K]``, whose each is.
         least: how many grounders must see an object.
     """
-    worst = {one: min(s for s, t in zip(scores, teacher, strict=True) if t == one) for one in sorted(set(teacher))}
+    everybody, worst = sorted(set(teacher)), min(scores, default=0.0)
     iou = iou_matrix_xyxy(boxes_xyxy, boxes_xyxy)
     groups: list[list[int]] = []
     for i in sorted(range(len(scores)), key=lambda i: (-scores[i], i)):
@@ -51,16 +51,10 @@ def agree(
     found = [
         Agreed(
             box_xyxy=boxes_xyxy[group].mean(axis=0),
-            score=float(np.mean([_said(one, group, scores, teacher, worst) for one in worst])),
+            score=float(np.mean([next((scores[i] for i in group if teacher[i] == one), worst) for one in everybody])),
             members=tuple(group),
         )
         for group in groups
         if len(group) >= least
     ]
     return sorted(found, key=lambda one: (-one.score, one.members))
-
-
-def _said(
-    grounder: int, group: Sequence[int], scores: Sequence[float], teacher: Sequence[int], worst: dict[int, float]
-) -> float:
-    return next((scores[i] for i in group if teacher[i] == grounder), worst[grounder])
