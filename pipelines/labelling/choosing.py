@@ -6,7 +6,6 @@ import msgspec
 import numpy as np
 
 from pipelines.labelling.options import LabelOptions
-from xdetr_data.errors import ConfigError
 from xdetr_data.shards.grounded import Candidate
 from xdetr_data.stages.grounding.consensus import agree
 
@@ -19,13 +18,6 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     candidate: Candidate
     name: str
     detail: str = ""
-
-
-def check_consensus(rule: LabelOptions, teachers: Sequence[str]) -> None:
-    """Raises ConfigError for a consensus that these teachers cannot have."""
-    known = ("any", "majority", *teachers)
-    if rule.consensus and rule.consensus not in known:
-        raise ConfigError(f"--consensus {rule.consensus!r} is no teacher of this run: use one of {', '.join(known)}")
 
 
 def choices(

@@ -11,9 +11,8 @@ from pipelines.engine.run import shard_entries
 from pipelines.engine.shards import ShardContext, build_shard
 from pipelines.execution import executor
 from pipelines.folder import Existing, check_not_itself, choice_hash, claim_output, close_output, copy_file, open_output
-from pipelines.labelling.choosing import check_consensus
 from pipelines.labelling.options import LabelOptions
-from pipelines.labelling.teachers import teachers_of
+from pipelines.labelling.teachers import check_consensus, teachers_of
 from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
 from pipelines.lock import locked
 from xdetr_data.accounting import Tally
@@ -38,7 +37,7 @@ def rethreshold(
     check_not_itself(dataset, out)
     labels = msgspec.structs.replace(_labels(dataset, earlier), **changes)
     teachers = trail_teachers(earlier)
-    check_consensus(labels, teachers)
+    check_consensus(labels.consensus, teachers)
     trails = [_stats(dataset, TRAIL_PREFIX, one.shard) for one in earlier.shards]
     old = [_stats(dataset, earlier.prefix, one.shard) for one in earlier.shards]
     digest = choice_hash(trails[0].config_hash, msgspec.to_builtins(labels))

@@ -8,10 +8,9 @@ from pipelines import console
 from pipelines.engine.recipe import Samples
 from pipelines.engine.shards import ShardElements
 from pipelines.labelling.answers import check_trail
-from pipelines.labelling.choosing import check_consensus
 from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.options import LabelOptions, ModelOptions
-from pipelines.labelling.teachers import all_of, teachers_of
+from pipelines.labelling.teachers import all_of, check_consensus, teachers_of
 from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
 from pipelines.machine import DescribeMachine, Machine, this_machine
 from xdetr_data.errors import ConfigError
@@ -42,7 +41,7 @@ class GroundingStep:
 
     def check(self, workers: int, gpus: int) -> None:
         """Raises ConfigError where ``gpus`` contradicts another option, or teachers cannot agree as is asked."""
-        check_consensus(self.labels, [one.name for one in teachers_of(self.ckpt)])
+        check_consensus(self.labels.consensus, [one.name for one in teachers_of(self.ckpt)])
         if gpus and workers == 0:
             raise ConfigError(f"--gpus {gpus} needs processes of their own: leave --workers 0 out")
         if gpus and self.model.device == "cpu":

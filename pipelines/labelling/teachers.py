@@ -1,15 +1,19 @@
 """The grounders of a run: what they are called, and several of them asked as one."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from PIL import Image
-
-from pipelines.labelling.grounding import Grounder
 from xdetr_data.errors import ConfigError
-from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates, PhraseQuery
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from pipelines.labelling.grounding import Grounder
+    from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates, PhraseQuery
 
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,39})=(.+)", re.DOTALL)
 RESERVED = ("any", "majority")
@@ -22,7 +26,7 @@ class Teacher(NamedTuple):
     ckpt: str
 
 
-Answers = tuple[PhraseCandidates, ...]  # of one phrase, in the order of the teachers
+Answers = tuple["PhraseCandidates", ...]  # of one phrase, in the order of the teachers
 
 
 def teachers_of(ckpts: Sequence[str]) -> tuple[Teacher, ...]:
@@ -49,6 +53,13 @@ def _teacher(ckpt: str) -> Teacher:
 def all_of(teachers: Sequence[Teacher]) -> str:
     """The checkpoints of teachers, as errors name them."""
     return ", ".join(one.ckpt for one in teachers)
+
+
+def check_consensus(consensus: str, teachers: Sequence[str]) -> None:
+    """Raises ConfigError for a ``--consensus`` that teachers of these names cannot have."""
+    known = (*RESERVED, *teachers)
+    if consensus and consensus not in known:
+        raise ConfigError(f"--consensus {consensus!r} is no teacher of this run: use one of {', '.join(known)}")
 
 
 class Teachers:
