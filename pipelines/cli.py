@@ -26,12 +26,11 @@ def _recipe(module: str) -> Loader:
 
 
 def _recipes(group: str) -> dict[str, Loader]:
-    """The recipes' commands of a group: one for each file of ``pipelines/recipes``, called after it."""
+    """The recipes' commands of a group: one for each file of ``pipelines/recipes``, called after it, or by ``NAME``."""
     names = [one.name for one in pkgutil.iter_modules(recipes.__path__)]
+    made = {name: import_module(f"pipelines.recipes.{name}") for name in names if name != _MIXED_STAR}
     return {
-        name.replace("_", "-"): _recipe(name)
-        for name in names
-        if name != _MIXED_STAR and group == import_module(f"pipelines.recipes.{name}").GROUP
+        getattr(one, "NAME", name.replace("_", "-")): _recipe(name) for name, one in made.items() if group == one.GROUP
     }
 
 

@@ -68,7 +68,10 @@ def _parameter(field: msgspec.structs.FieldInfo, about: Mapping[str, Any], is_op
     names = [f"--{field.name.replace('_', '-')}"] if kind is bool else []
     if is_optional:
         kind, default = kind | None, None
-    option = typer.Option(*names, help=about["text"], metavar=about.get("metavar"), show_default=shown)
+    if about.get("is_argument"):
+        option: Any = typer.Argument(help=about["text"], metavar=about.get("metavar"), show_default=False)
+    else:
+        option = typer.Option(*names, help=about["text"], metavar=about.get("metavar"), show_default=shown)
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
     )

@@ -17,15 +17,16 @@ def flag(
     default: str | None = None,
     is_place: bool = False,
     bare: str | None = None,
+    is_argument: bool = False,
 ) -> msgspec.Meta:
     """What a field is as a flag: its help ``text``, what stands for its value, and how its default is shown.
 
     A value that ``is_place`` says where inputs lie, which does not decide what is made of them. ``bare`` is the name
-    of a NAME=VALUE that is given without one.
+    of a NAME=VALUE that is given without one. What ``is_argument`` is given without a flag's name.
     """
     return msgspec.Meta(
         description=text,
-        extra={"metavar": metavar, "default": default, "is_place": is_place, "bare": bare},
+        extra={"metavar": metavar, "default": default, "is_place": is_place, "bare": bare, "is_argument": is_argument},
     )
 
 

@@ -1,11 +1,11 @@
-"""The step that needs the model: one shard's narratives become phrases with candidates, one photo a row.
+"""The step that needs the model: what is told of one shard's photos becomes phrases with candidates, one photo a row.
 
 What it writes is the audit trail (``grounded/``): labels are chosen from it by ``TrailSamples``, now or with other
 thresholds later.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipelines.labelling.models import model_errors
 from pipelines.labelling.narration import Line, Told, start, tell
 from pipelines.labelling.options import ModelOptions
 from pipelines.labelling.teachers import Answers, Teacher, Teachers, all_of
+from pipelines.labelling.telling import Telling
 from pipelines.labelling.trail import TRAIL_PREFIX, write_trail
 from pipelines.machine import DescribeMachine, Machine, check_machine
 from xdetr_data.accounting import Tally
@@ -43,7 +44,7 @@ from xdetr_data.stages.grounding.trace_agreement import path_agreement
 from xdetr_data.stages.place_openimages import BadBox, FlagPolicy, place_boxes
 from xdetr_data.storage import Folder
 
-READ_PHOTO, READ_NARRATIVE, PLACE_BOXES = "read_photo", "read_narrative", "place_openimages"
+READ_PHOTO, PLACE_BOXES = "read_photo", "place_openimages"
 READ_AHEAD_THREADS = 2
 
 
@@ -57,6 +58,7 @@ class GroundContext:
     out: Folder
     elements: ShardElements
     config_hash: str
+    telling: Telling
     teachers: Sequence[Teacher]
     model: ModelOptions
     flags: FlagPolicy
@@ -126,14 +128,15 @@ class GroundWorker:
         return stats
 
     def _find_phrases(self, photos: Sequence[_Photo]) -> list[list[Phrase]]:
-        """Has the narratives of photos read, in one batch; their phrases."""
-        lines = [[Line(one.where, one.data) for one in photo.elements["narrative"]] for photo in photos]
-        for photo, results in zip(photos, tell(self._context.model.spacy_model, lines), strict=True):
+        """Has what is told of photos read, in one batch; their phrases."""
+        telling, model = self._context.telling, self._context.model.spacy_model
+        lines = [[Line(one.where, one.data) for one in photo.elements[telling.unit]] for photo in photos]
+        for photo, results in zip(photos, tell(model, lines, telling), strict=True):
             for one in results:
                 if isinstance(one, Told):
                     photo.told.append(one)
                 else:
-                    photo.outcome.reject("narrative", READ_NARRATIVE, one.reason, one.detail, where=one.where)
+                    photo.outcome.reject(telling.unit, f"read_{telling.unit}", one.reason, one.detail, where=one.where)
         return [
             [
                 Phrase(sentence.text, mention.spans)
@@ -146,7 +149,7 @@ class GroundWorker:
 
     def _ground(self, photos: Sequence[_Photo], ledger: Ledger, clock: Clock) -> Iterator[GroundedPhoto]:
         grounded = ground(
-            [Job(number=number, address=photo.about["address"]) for number, photo in enumerate(photos)],
+            [_job(number, photo.about) for number, photo in enumerate(photos)],
             lambda window: self._find_phrases([photos[job.number] for job in window]),
             self._grounder,
             batch_size=self._context.model.batch_size,
@@ -161,29 +164,40 @@ class GroundWorker:
                 yield result
 
     def _photo(self, photo: _Photo, one: Grounded, tally: Tally) -> GroundedPhoto | None:
-        about = photo.about
+        about, unit = photo.about, self._context.telling.unit
         found = one.photo
         if isinstance(found, Photo) and not photo.told:
-            found = BadPhoto(reason="no-narrative-left", detail="all of its narratives were rejected")
+            found = BadPhoto(reason=f"no-{unit}-left", detail=f"all of its {unit}s were rejected")
         if isinstance(found, BadPhoto):
-            _lose(photo, found, READ_PHOTO)
+            _lose(photo, unit, found, READ_PHOTO)
             return None
         if (problem := _silence(one.candidates, self._context.teachers)) is not None:
             self._unanswered += 1
             if self._unanswered >= FIRST_JUDGED_AT:
                 ckpt = all_of(self._context.teachers)
                 check_answers(self._answered, self._unanswered, ckpt, self._context.model.precision)
-            _lose(photo, problem, GROUND)
+            _lose(photo, unit, problem, GROUND)
             return None
         self._answered += 1
-        photo.outcome.use("narrative", len(photo.told))
+        photo.outcome.use(unit, len(photo.told))
         candidates = iter(one.candidates)
         queries = tuple(query for told in photo.told for query in _queries(told, candidates, found.size_hw, tally))
         image = ImageRef(
-            file_name=about["file_name"], source=about["source"], size_hw=found.size_hw, sha256=found.sha256
+            file_name=about["file_name"] if about["offset"] is None else f"{about['file_name']}.{found.suffix}",
+            source=about["source"],
+            size_hw=found.size_hw,
+            sha256=found.sha256,
         )
         boxes = self._boxes(photo, found.size_hw)
-        return GroundedPhoto(key=about["key"], address=about["address"], image=image, queries=queries, boxes=boxes)
+        return GroundedPhoto(
+            key=about["key"],
+            address=about["address"],
+            offset=about["offset"],
+            bytes=None if about["offset"] is None else about["bytes"],
+            image=image,
+            queries=queries,
+            boxes=boxes,
+        )
 
     def _boxes(self, photo: _Photo, size_hw: tuple[int, int]) -> tuple[LooseBox, ...]:
         rows = photo.elements.rows.get("box")
@@ -203,6 +217,12 @@ class GroundWorker:
         return tuple(box for box in placed if not isinstance(box, BadBox))
 
 
+def _job(number: int, about: Mapping[str, Any]) -> Job:
+    if about["offset"] is None:
+        return Job(number=number, address=about["address"])
+    return Job(number=number, address=about["address"], offset=about["offset"], size=about["bytes"])
+
+
 def _silence(answers: Sequence[Answers], teachers: Sequence[Teacher]) -> BadPhoto | None:
     """Why a photo has no answer of one of the teachers."""
     for number, teacher in enumerate(teachers):
@@ -215,7 +235,7 @@ def _silence(answers: Sequence[Answers], teachers: Sequence[Teacher]) -> BadPhot
 def _queries(
     told: Told, candidates: Iterator[Answers], size_hw: tuple[int, int], tally: Tally
 ) -> Iterator[GroundedQuery]:
-    """The sentences of a narrative; takes the next candidates for each mention in turn."""
+    """The sentences of what is told; takes the next candidates for each mention in turn."""
     for sentence, paths in zip(told.sentences, told.paths, strict=True):
         phrases: list[GroundedPhrase] = []
         for mention, path in zip(sentence.mentions, paths, strict=True):
@@ -253,10 +273,10 @@ def _candidates(found: PhraseCandidates, agreement: Sequence[float | None], teac
     )
 
 
-def _lose(photo: _Photo, problem: BadPhoto, stage: str) -> None:
+def _lose(photo: _Photo, unit: str, problem: BadPhoto, stage: str) -> None:
     """Rejects a photo, and what speaks of it and was not rejected before."""
-    told = [("narrative", one.group) for one in photo.told]
+    told = [(unit, one.group) for one in photo.told]
     boxes = [place for place in photo.elements.wheres() if place[0] == "box"]
     photo.outcome.reject("photo", stage, problem.reason, problem.detail)
-    for unit, where in [*told, *boxes]:
-        photo.outcome.reject(unit, stage, problem.reason, where=where)
+    for kind, where in [*told, *boxes]:
+        photo.outcome.reject(kind, stage, problem.reason, where=where)

@@ -60,10 +60,12 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A photo to ground: its number among the jobs, and where its file is."""
+    """A photo to ground: its number among the jobs, and where its file is, or the place of its bytes in a container."""
 
     number: int
     address: str
+    offset: int | None = None
+    size: int = -1
 
 
 Ask = Callable[[Sequence[Job]], Sequence[Sequence[Phrase]]]  # the phrases of each photo of a window
@@ -144,7 +146,7 @@ class _Ready:
 
 
 def _prepare(job: Job, grounder: Grounder) -> _Ready:
-    photo = read_photo(job.address)
+    photo = read_photo(job.address, offset=job.offset, size=job.size)
     if isinstance(photo, BadPhoto):
         return _Ready(job, photo, None)
     try:

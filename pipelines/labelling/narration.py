@@ -1,4 +1,4 @@
-"""Narratives are read in a process of their own: spaCy and the model would take turns with one interpreter's lock.
+"""What people say of photos is read in a process of its own: spaCy and the model would take turns with one lock.
 
 The process (this module, run with ``-m``) is started when a run first needs it and serves all shards of its parent. It
 stands in a session of its own, so that Ctrl-C is its parent's matter, and ends when its parent closes the pipe or dies.
@@ -16,9 +16,10 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
+from pipelines.labelling.telling import NARRATIVES, Telling
 from xdetr_data.errors import XdetrDataError
 from xdetr_data.sources.framing.files import Unreadable
-from xdetr_data.sources.localized_narratives import Narrative, parse_narrative
+from xdetr_data.sources.localized_narratives import Narrative
 from xdetr_data.stages.grounding.trace_agreement import PointedPath, TraceClock, pointed_path
 from xdetr_data.stages.noun_phrases.noun_phrases import NarrativeSentence, NounPhrases
 
@@ -26,7 +27,7 @@ LONGEST_CAPTION = 50_000  # characters; people say some hundred, and a tagger ta
 
 
 class Line(NamedTuple):
-    """One line of a narratives file: where it stands, and its bytes."""
+    """One element that tells of a photo: where it stands, and its bytes."""
 
     where: str
     data: bytes
@@ -56,22 +57,22 @@ Answer = list[list[Told | NotTold]]
 
 def start(spacy_model: str | None) -> None:
     """Starts the process, and has it load the language pipeline while the caller does something else."""
-    _reader().ask(spacy_model, ())
+    _reader().ask(spacy_model, (), NARRATIVES)
 
 
-def tell(spacy_model: str | None, photos: Photos) -> Answer:
+def tell(spacy_model: str | None, photos: Photos, telling: Telling = NARRATIVES) -> Answer:
     """What the lines of each photo say, in their order.
 
     Raises ConfigError where the language pipeline is not installed, XdetrDataError where the process was killed.
     """
     reader = _reader()
     try:
-        return reader.answer(spacy_model, photos)
+        return reader.answer(spacy_model, photos, telling)
     except (EOFError, OSError) as error:
         code = reader.close()
         first = f" while it read {photos[0][0].where} and what follows" if photos and photos[0] else ""
         raise XdetrDataError(
-            f"the process that reads narratives ended{first} (exit code {code}; -9 is a kill, as when memory runs "
+            f"the process that reads {telling.unit}s ended{first} (exit code {code}; -9 is a kill, as when memory runs "
             "out); go on with --resume, with fewer --workers"
         ) from error
 
@@ -97,13 +98,13 @@ class _Reader:
     def is_alive(self) -> bool:
         return self.process.poll() is None
 
-    def ask(self, spacy_model: str | None, photos: Photos) -> None:
-        self._pipe.send((spacy_model, photos))
+    def ask(self, spacy_model: str | None, photos: Photos, telling: Telling) -> None:
+        self._pipe.send((spacy_model, photos, telling))
         self._unread += 1
 
-    def answer(self, spacy_model: str | None, photos: Photos) -> Answer:
+    def answer(self, spacy_model: str | None, photos: Photos, telling: Telling) -> Answer:
         with self._lock:
-            self.ask(spacy_model, photos)
+            self.ask(spacy_model, photos, telling)
             while self._unread:  # the answers to what was asked before are of no interest
                 found: Answer | XdetrDataError = self._pipe.recv()
                 self._unread -= 1
@@ -137,11 +138,11 @@ def _serve(pipe: Connection) -> None:
     """In the process: answers until the parent closes its end, or is gone."""
     while True:
         try:
-            spacy_model, photos = pipe.recv()
+            spacy_model, photos, telling = pipe.recv()
         except EOFError:
             return
         try:
-            found: Answer | XdetrDataError = _tell(spacy_model, photos)
+            found: Answer | XdetrDataError = _tell(spacy_model, photos, telling)
         except XdetrDataError as error:
             found = error
         try:
@@ -157,10 +158,10 @@ def _nouns(spacy_model: str | None) -> NounPhrases:
     return nouns
 
 
-def _tell(spacy_model: str | None, photos: Photos) -> Answer:
-    """All narratives of the photos are tagged in one batch."""
+def _tell(spacy_model: str | None, photos: Photos, telling: Telling) -> Answer:
+    """All that is told of the photos is tagged in one batch."""
     nouns = _nouns(spacy_model)
-    read = [[_read(line) for line in lines] for lines in photos]
+    read = [[_read(line, telling) for line in lines] for lines in photos]
     sentences = iter(nouns([one.caption for lines in read for one in lines if isinstance(one, Narrative)]))
     return [
         [
@@ -183,10 +184,10 @@ def _told(where: str, narrative: Narrative, sentences: tuple[NarrativeSentence, 
     return Told(where, sentences, tuple(paths))
 
 
-def _read(line: Line) -> Narrative | NotTold:
-    narrative = parse_narrative(line.data)
+def _read(line: Line, telling: Telling) -> Narrative | NotTold:
+    narrative = telling.parse(line.data)
     if isinstance(narrative, Unreadable):
-        return NotTold(line.where, "unreadable-narrative", narrative.problem)
+        return NotTold(line.where, f"unreadable-{telling.unit}", narrative.problem)
     if not narrative.caption.strip():
         return NotTold(line.where, "empty-caption", "the caption holds no words")
     if len(narrative.caption) > LONGEST_CAPTION:

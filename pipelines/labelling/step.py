@@ -1,7 +1,7 @@
 """The step of a recipe that needs a model: a pool of processes grounds phrases, labels are chosen from the trail."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pipelines import console
@@ -11,6 +11,7 @@ from pipelines.labelling.answers import check_trail
 from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.options import LabelOptions, ModelOptions
 from pipelines.labelling.teachers import all_of, check_consensus, teachers_of
+from pipelines.labelling.telling import NARRATIVES, Telling
 from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
 from pipelines.machine import DescribeMachine, Machine, this_machine
 from xdetr_data.errors import ConfigError
@@ -22,7 +23,7 @@ from xdetr_data.storage import Folder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundingStep:
-    """Grounds the noun phrases of narratives.
+    """Grounds the noun phrases of what ``telling`` says of photos: narratives, or captions.
 
     ``ckpt`` are the teachers; ``load`` gives each process its grounders, ``machine`` the kind of machine that it runs
     on.
@@ -31,9 +32,10 @@ class GroundingStep:
     ckpt: Sequence[str]
     model: ModelOptions
     labels: LabelOptions
-    flags: FlagPolicy
-    class_descriptions: str | None
     load: LoadGrounder
+    telling: Telling = NARRATIVES
+    flags: FlagPolicy = field(default_factory=FlagPolicy)
+    class_descriptions: str | None = None
     machine: DescribeMachine = this_machine
     prefix: ClassVar[str] = TRAIL_PREFIX
     title: ClassVar[str] = "grounding"
@@ -70,6 +72,7 @@ class GroundingStep:
             out=out,
             elements=elements,
             config_hash=config_hash,
+            telling=self.telling,
             teachers=teachers_of(self.ckpt),
             model=self.model,
             flags=self.flags,
@@ -100,5 +103,5 @@ class GroundingStep:
         if seconds:
             photos = sum((one.photos_per_second or 0.0) * one.seconds for one in trail)
             waiting = sum((one.waiting_share or 0.0) * one.seconds for one in trail)
-            share = f"{waiting / seconds:.1%} of the time waiting for photos and narratives"
+            share = f"{waiting / seconds:.1%} of the time waiting for photos and {self.telling.unit}s"
             console.say(f"grounding: {photos / seconds:.1f} photos a second and process, {share}")

@@ -93,7 +93,8 @@ def _from_tar(dataset: Folder, prefix: str, shard: int) -> ReadPhoto:
 
 
 def _from_file(grounded: GroundedPhoto) -> Photo:
-    photo = read_photo(grounded.address)
+    size = -1 if grounded.bytes is None else grounded.bytes
+    photo = read_photo(grounded.address, offset=grounded.offset, size=size)
     if isinstance(photo, BadPhoto):
         raise InputError(f"{photo.detail}: could be read when it was grounded; is the disk still there?")
     if photo.sha256 != grounded.image.sha256:

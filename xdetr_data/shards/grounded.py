@@ -50,13 +50,18 @@ class GroundedQuery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class GroundedPhoto(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A photo with its sentences and its textless boxes; ``address`` is where its file was."""
+    """A photo with its sentences and its textless boxes; ``address`` is where its file was.
+
+    Of a photo in a container, ``offset`` and ``bytes`` say where its own bytes are there.
+    """
 
     key: str
     address: str
     image: ImageRef
     queries: tuple[GroundedQuery, ...]
     boxes: tuple[LooseBox, ...]
+    offset: int | None = None
+    bytes: int | None = None
 
 
 _BOX = pa.list_(pa.float64(), 4)
@@ -109,6 +114,8 @@ GROUNDED_ARROW_SCHEMA = pa.schema(
             pa.list_(pa.struct([("text", pa.string()), ("group", pa.string()), ("phrases", pa.list_(_PHRASE))])),
         ),
         ("boxes", pa.list_(_LOOSE_BOX)),
+        ("offset", pa.int64()),
+        ("bytes", pa.int64()),
     ]
 )
 

@@ -17,13 +17,11 @@ import pyarrow as pa
 from xdetr_data.addresses.reading import file_system, open_file, reading
 from xdetr_data.errors import InputError
 from xdetr_data.photos.ids import photo_name
-from xdetr_data.shards.tar_stream import MAX_MEMBER_BYTES, TarDamage, any_member_key, iter_headers
 from xdetr_data.sources.framing.files import ArrayChunk, Unreadable
 from xdetr_data.sources.framing.json_records import DECODE_ERRORS
 from xdetr_data.sources.framing.lines import LINES, expand_inputs, iter_line_chunks, spelled_out, split_lines
+from xdetr_data.sources.framing.web_members import PHOTO_ENDINGS, WebMembers, iter_web_members
 from xdetr_data.sources.protocol import FoundPhoto, Heads, Kind, PhotoSource, Problem, Source
-
-PHOTO_ENDINGS = ("jpg", "jpeg", "png", "webp")
 
 _MIXED = ("duplicate-key", "the tar holds parts of two photos of this key, which cannot be told apart")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
@@ -117,6 +115,19 @@ def expand_tars(names: Sequence[str]) -> list[str]:
     return expand_inputs(patterns)
 
 
+def has_tars(names: Sequence[str]) -> bool:
+    """Whether names mean tars, or folders that hold some, and no folder of photos.
+
+    Raises InputError where a folder cannot be reached.
+    """
+    for name in (one for spelled in names for one in spelled_out(spelled)):
+        fs, path = file_system(name)
+        with reading(name, "listed"):
+            if fs.isdir(path) and not fs.glob(f"{glob.escape(path)}/*.tar"):
+                return False
+    return True
+
+
 def _no_tars(folder: str, files: Sequence[str]) -> str:
     """The error of a folder without tars, by what is in it instead."""
     if below := next((file for file in files if file.endswith(".tar")), None):
@@ -160,33 +171,18 @@ def iter_web_photos(path: str) -> Iterator[WebPhoto]:
 
     Raises InputError where the file is no tar from its beginning to its end mark.
     """
-    try:
-        with open_file(*file_system(path), path) as stream:
-            members: dict[str, dict[str, tuple[int, int]]] = {}
-            mixed: set[str] = set()  # keys of two photos
-            for header in iter_headers(stream):
-                key, suffix = any_member_key(header.name)
-                if header.isreg() and header.size <= MAX_MEMBER_BYTES:
-                    parts = members.setdefault(key, {})
-                    if suffix.lower() in parts:
-                        mixed.add(key)
-                    parts.setdefault(suffix.lower(), (header.offset_data, header.size))
-            for key, parts in members.items():
-                facts = b""
-                if "json" in parts:
-                    stream.seek(parts["json"][0])
-                    facts = stream.read(parts["json"][1])
-                yield WebPhoto(key=key, problem=_MIXED) if key in mixed else _web_photo(key, parts, facts)
-    except TarDamage as error:
-        raise InputError(f"{path}: {error}; fetch it again, or leave it out of --images") from error
+    with open_file(*file_system(path), path) as stream:
+        for one in iter_web_members(path, stream):
+            facts = one.read("json") if "json" in one.parts else b""
+            yield WebPhoto(key=one.key, problem=_MIXED) if one.is_mixed else _web_photo(one, facts)
 
 
-def _web_photo(key: str, parts: dict[str, tuple[int, int]], facts: bytes) -> WebPhoto:
-    extent = next((parts[suffix] for suffix in PHOTO_ENDINGS if suffix in parts), None)
+def _web_photo(one: WebMembers, facts: bytes) -> WebPhoto:
+    extent = one.photo
     if extent is None:
-        return WebPhoto(key=key, problem=("missing-photo", "the tar holds no photo of this key"))
+        return WebPhoto(key=one.key, problem=("missing-photo", "the tar holds no photo of this key"))
     try:
         url = msgspec.json.decode(facts, type=WebFacts).url
     except DECODE_ERRORS as error:
-        return WebPhoto(key=key, problem=("no-address", f"{key}.json: {error}"))
-    return WebPhoto(key=key, url=url.strip(), offset=extent[0], size=extent[1])
+        return WebPhoto(key=one.key, problem=("no-address", f"{one.key}.json: {error}"))
+    return WebPhoto(key=one.key, url=url.strip(), offset=extent[0], size=extent[1])

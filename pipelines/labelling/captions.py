@@ -1,0 +1,42 @@
+"""What the recipes that label captions have in common: their options, and their step with a model."""
+
+import re
+from typing import Annotated
+
+from pipelines.labelling.grounding import LoadGrounder
+from pipelines.labelling.options import Ckpt, LabelOptions, ModelOptions
+from pipelines.labelling.step import GroundingStep
+from pipelines.labelling.telling import CAPTIONS
+from pipelines.machine import DescribeMachine
+from pipelines.recipe_options import BuildOptions, Exclude, flag
+from xdetr_data.box_order import check_named
+from xdetr_data.errors import ConfigError
+
+_COLLECTION = re.compile("[a-z0-9]{1,24}")
+
+
+class CaptionedOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of labelling captions, whatever brings them."""
+
+    ckpt: Ckpt = ()
+    source: Annotated[str, flag("What the photos' collection is called in keys.")] = "photos"
+    labels: LabelOptions = LabelOptions()
+    model: ModelOptions = ModelOptions()
+    exclude: Exclude = ()
+
+    def check(self) -> None:
+        """Raises ConfigError for options that contradict each other."""
+        if not self.ckpt:
+            raise ConfigError("no model: give --ckpt DIR or a hub id (an X-DETR or zero-shot detection checkpoint)")
+        if not _COLLECTION.fullmatch(self.source):
+            raise ConfigError(f"--source {self.source!r} must be at most 24 small letters and digits, such as shop")
+        check_named(self.labels.box_order, "--box-order", ["grounder"])
+        self.model.check()
+        super().check()
+
+
+def caption_step(options: CaptionedOptions, load: LoadGrounder, machine: DescribeMachine) -> GroundingStep:
+    """The step that grounds the noun phrases of captions."""
+    return GroundingStep(
+        ckpt=options.ckpt, model=options.model, labels=options.labels, telling=CAPTIONS, load=load, machine=machine
+    )
