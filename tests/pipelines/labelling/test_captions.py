@@ -189,10 +189,7 @@ def test_the_five_lines_label_photos_as_they_stand(page: str, photos: Path, ckpt
     lines = block.strip().splitlines()
     assert len(lines) == 5
     for line in lines:
-        words = shlex.split(
-            line.replace(" labelled", f" {tmp_path}/labelled")
-            .replace("photos DIR", f"photos {photos}")
-            .replace("IDEA-Research/grounding-dino-tiny", str(ckpt))
-        )
+        line = line.replace("photos DIR", f"photos {photos}").replace("IDEA-Research/grounding-dino-tiny", str(ckpt))
+        words = shlex.split(line.replace(" labelled", f" {tmp_path}/labelled"))
         ended = run_cli(*words[1:])
         assert ended.code == 0, f"{line}: {ended.stderr}"
