@@ -22,6 +22,7 @@ examples:
   torchrun --nproc-per-node 8 -m -- pipelines.train --run manifests/runs/pretrain.yaml --full OUT_MIXED … --out RUN
   xdetr-train --launcher ray --num-workers 16 --run manifests/runs/pretrain.yaml --full OUT_MIXED … --out RUN
   xdetr-train --resume RUN
+  xdetr-train --go-on --run manifests/runs/toy.yaml --full SHARDS --out RUN      (begins, or goes on: for requeued jobs)
 """
 
 
@@ -48,6 +49,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--out", metavar="RUN", help="new folder for the run: checkpoints, metrics.jsonl, events, model/")
     add("--resume", metavar="RUN", help="go on from the newest checkpoint of a run; its own run file and datasets hold")
+    add(
+        "--go-on",
+        action="store_true",
+        help="go on where --out holds this very run already, begin it where not (as torchrun's restarts do anyway)",
+    )
     add("--set", metavar="KEY=VALUE", action="append", default=[], help="change a value of the run file; repeatable")
     add("--seed", type=int, metavar="N", help="instead of the run file's")
     add("--device", default="auto", help="auto, cpu, cuda (default: auto)")
@@ -72,7 +78,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def _check_usage(made: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     if arguments.resume:
-        fixed = ("run", "full", "pseudo", "weak", "val", "mix", "out", "set", "seed")
+        fixed = ("run", "mix", "out", "set", "seed")
+        if arguments.go_on:
+            made.error("--go-on is for the command that begins a run; --resume goes on anyway")
         if given := [name for name in fixed if getattr(arguments, name) not in (None, [])]:
             made.error(f"--resume goes on with what the run began with; leave out --{given[0]}")
     else:
@@ -122,13 +130,14 @@ def _start(arguments: argparse.Namespace) -> int:
 
     where: dict[str, Any] = {"device": arguments.device}
     job: Job
+    sources = {name: getattr(arguments, name) for name in ("full", "pseudo", "weak", "val")}
+    given = {name: paths for name, paths in sources.items() if paths}
     if arguments.resume:
-        job = resumed_job(arguments.resume, **where)
+        job = resumed_job(arguments.resume, moved=given, **where)
     else:
         changes = [*arguments.set, *([] if arguments.seed is None else [f"seed={arguments.seed}"])]
-        sources = {name: getattr(arguments, name) for name in ("full", "pseudo", "weak", "val")}
-        given = {name: paths for name, paths in sources.items() if paths}
-        job = new_job(arguments.run, changes, given, arguments.out, mix=arguments.mix, **where)
+        goes_on = arguments.go_on or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+        job = new_job(arguments.run, changes, given, arguments.out, mix=arguments.mix, goes_on=goes_on, **where)
     if arguments.dry_run:
         from pipelines.train.plan import print_plan
 

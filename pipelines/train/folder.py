@@ -10,16 +10,18 @@ model/  best/       EMA model as a checkpoint directory: the last one, and the b
 
 import hashlib
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from safetensors import SafetensorError
 
 from pipelines.train.runfile import RunFile, dump_run_file, read_run_file
-from pipelines.train.say import say
+from pipelines.train.say import in_one_line, say
 from xdetr_data.errors import InputError, OutputError
 from xdetr_data.loading.shard_set import open_shards
 from xdetr_data.manifest import MANIFEST
@@ -40,6 +42,9 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     paragraphs: int
 
 
+_MAKE_ROOM = "make room, then --resume"
+_TORCH_CANNOT_WRITE = re.compile(r"PytorchStreamWriter failed|inline_container|unexpected pos \d+ vs")
+
 Sources = dict[str, tuple[Dataset, ...]]  # full, pseudo, weak and val, as far as given
 Shares = dict[str, tuple[float, ...]]  # of the datasets of a source, where --mix states them
 
@@ -59,7 +64,10 @@ def open_dataset(role: str, path: str) -> Dataset:
     """
     folder = Folder(path)
     if not folder.exists():
-        raise InputError(f"--{role} {path}: no such folder; give a dataset that xdetr-data has built")
+        raise InputError(
+            f"--{role} {path}: no such folder; give a dataset that xdetr-data has built (one that was moved since a "
+            f"run began: --resume RUN --{role} where it is now)"
+        )
     shards = open_shards(path, role)
     paragraphs = sum(shards.groups_per_shard)
     if not shards.states_groups and os.environ.get("RANK", "0") == "0":
@@ -99,6 +107,49 @@ def read_begun(out: Path) -> tuple[RunFile, Started]:
     return read_run_file(out / RUN_FILE), started
 
 
+def holds_run(out: Path) -> bool:
+    """Whether a run was begun in the folder."""
+    return (out / STARTED).is_file()
+
+
+def check_same_run(out: Path, run: RunFile, sources: Sources, shares: Shares) -> None:
+    """Raises OutputError where the folder holds a run of another run file or of other datasets."""
+    held, started = read_begun(out)
+    same_sets = _identities(started.sources) == _identities(sources) and started.shares == shares
+    if dump_run_file(held) != dump_run_file(run) or not same_sets:
+        what = "datasets" if same_sets is False else "values"
+        raise OutputError(
+            f"--out {out}: holds a run with other {what}, so --go-on cannot go on with it; choose another folder, or "
+            f"--resume {out} for that run"
+        )
+
+
+def with_moved(started: Started, moved: Mapping[str, Sequence[str]]) -> Started:
+    """What the run began with, its datasets where they are now: each is known by its manifest's sha256, not by name.
+
+    Raises InputError for one that the run did not begin with.
+    """
+    sources = dict(started.sources)
+    for role, paths in moved.items():
+        for path in paths:
+            found = open_dataset(role, path)
+            places = [number for number, one in enumerate(sources.get(role, ())) if one.identity == found.identity]
+            if not places:
+                raise InputError(
+                    f"--{role} {path}: is no dataset that the run began with (its manifest has another sha256); give "
+                    "the one that was moved, or begin a new run"
+                )
+            known = list(sources[role])
+            for number in places:
+                known[number] = found
+            sources[role] = tuple(known)
+    return msgspec.structs.replace(started, sources=sources)
+
+
+def _identities(sources: Sources) -> dict[str, list[str]]:
+    return {role: [one.identity for one in datasets] for role, datasets in sources.items()}
+
+
 def check_unchanged(started: Started) -> None:
     """Raises InputError where a dataset is no longer what the run began with."""
     for role, dataset in [(role, one) for role, datasets in started.sources.items() for one in datasets]:
@@ -118,7 +169,7 @@ def with_temporary(path: Path, write: Callable[[Path], Any]) -> None:
     """Lets ``write`` fill a temporary name beside ``path`` with a file or a folder, then gives it its own name.
 
     A folder that is there already is moved away first, as no system replaces one by another in one act: a kill just
-    then leaves neither. Raises OutputError where the disk is full.
+    then leaves neither. Raises OutputError where the disk is full, which torch and safetensors say in their own words.
     """
     temporary = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")
     try:
@@ -136,9 +187,11 @@ def with_temporary(path: Path, write: Callable[[Path], Any]) -> None:
         _sync(path.parent)
     except OSError as error:
         _remove(temporary)
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); make room, then --resume") from error
-    except BaseException:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {_MAKE_ROOM}") from error
+    except BaseException as error:
         _remove(temporary)
+        if isinstance(error, SafetensorError) or _TORCH_CANNOT_WRITE.search(str(error)):
+            raise OutputError(f"{path}: cannot be written ({in_one_line(error)[:120]}); {_MAKE_ROOM}") from error
         raise
 
 

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import msgspec
 
-from pipelines.train.folder import Shares, Sources, check_free, check_unchanged, open_dataset, read_begun
+from pipelines.train.folder import (
+    Shares,
+    Sources,
+    check_free,
+    check_same_run,
+    check_unchanged,
+    holds_run,
+    open_dataset,
+    read_begun,
+    with_moved,
+)
 from pipelines.train.recipe import group_plans, step_options
 from pipelines.train.runfile import RunFile, read_run_file
 from pipelines.train.say import warn
@@ -50,9 +60,12 @@ def new_job(
     *,
     device: str,
     mix: Sequence[str] = (),
+    goes_on: bool = False,
 ) -> Job:
-    """A run to begin; ``mix`` are ``source=3,1``. Raises ConfigError, InputError and OutputError for all that can be
-    known before."""
+    """A run to begin, or with ``goes_on`` to go on with where ``out`` holds it; ``mix`` are ``source=3,1``.
+
+    Raises ConfigError, InputError and OutputError for all that can be known before.
+    """
     run = _with_absolute_start(read_run_file(run_file, changes))
     step_options(run), group_plans(run, 1)  # refused before RUN is claimed
     _check_sources(run, sources)
@@ -67,14 +80,22 @@ def new_job(
     for path in sources.get("val", ()):
         _tell_of_nothing_to_measure(path)
     folder = None if out is None else Path(out)
+    if folder is not None and goes_on and holds_run(folder):
+        check_same_run(folder, run, opened, shares)
+        return resumed_job(str(folder), device=device, moved=sources)
     if folder is not None:
         check_free(folder)
     return Job(run=run, sources=opened, shares=shares, out=folder, device=device)
 
 
-def resumed_job(out: str, *, device: str) -> Job:
-    """A run to go on with; raises InputError where there is none, or where its datasets have changed."""
+def resumed_job(out: str, *, device: str, moved: Mapping[str, Sequence[str]] | None = None) -> Job:
+    """A run to go on with, ``moved`` where its datasets are now, as far as they are no longer where they were.
+
+    Raises InputError where there is none, or where its datasets have changed.
+    """
     run, started = read_begun(Path(out))
+    if moved:
+        started = with_moved(started, moved)
     pick_device(device)
     _check_evaluation(started.sources)
     check_unchanged(started)
