@@ -1,8 +1,9 @@
 """The command line ``xdetr-data``. A command's module is imported when the command is named, and not before."""
 
-import pkgutil
+import ast
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from pipelines import options, recipes
@@ -27,11 +28,22 @@ def _recipe(module: str) -> Loader:
 
 def _recipes(group: str) -> dict[str, Loader]:
     """The recipes' commands of a group: one for each file of ``pipelines/recipes``, called after it, or by ``NAME``."""
-    names = [one.name for one in pkgutil.iter_modules(recipes.__path__)]
-    made = {name: import_module(f"pipelines.recipes.{name}") for name in names if name != _MIXED_STAR}
+    found = {file.stem: _constants(file) for file in sorted(Path(recipes.__path__[0]).glob("[a-z]*.py"))}
     return {
-        getattr(one, "NAME", name.replace("_", "-")): _recipe(name) for name, one in made.items() if group == one.GROUP
+        said.get("NAME", stem.replace("_", "-")): _recipe(stem)
+        for stem, said in found.items()
+        if stem != _MIXED_STAR and said["GROUP"] == group
     }
+
+
+def _constants(recipe: Path) -> dict[str, str]:
+    """Names that a recipe's text gives to strings; to import all recipes would take the help of one group too long."""
+    said = {}
+    for line in ast.parse(recipe.read_bytes()).body:
+        match line:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
+                said[name] = text
+    return said
 
 
 app = lazy_group(

@@ -196,7 +196,7 @@ def test_most_modules_and_functions_are_small() -> None:
 FIELDS = {
     GroundedImage: ("key", "image", "regions", "queries"),
     ImageRef: ("file_name", "source", "size_hw", "sha256"),
-    Region: ("box_xyxy", "is_crowd", "provenance"),
+    Region: ("box_xyxy", "is_crowd", "provenance", "mask"),
     Query: ("text", "group", "is_exhaustive", "phrases"),
     Phrase: ("spans", "regions", "score", "provenance"),
     Provenance: ("source", "annotation_id", "detail"),
@@ -243,6 +243,8 @@ PUBLIC = {
     schema: {
         *(
             "SAMPLE_ARROW_SCHEMA",
+            "MASKLESS_ARROW_SCHEMA",
+            "rows_of",
             "REJECTED_ARROW_SCHEMA",
             "AMBIGUOUS_CUT_ARROW_SCHEMA",
             "SCHEMA_VERSION",

@@ -19,11 +19,11 @@ from pipelines.inputs import identify_inputs
 from pipelines.lock import locked
 from pipelines.machine import Mixture, machines_of
 from pipelines.recipe_options import deciding
-from xdetr_data.contributions import silent
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import ExclusionEntry, InputEntry, Manifest, ShardEntry, tool_version, write_manifest
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.writer import ShardStats, write_rejects
+from xdetr_data.sources.contributions import silent
 from xdetr_data.sources.places import NoPhotos
 from xdetr_data.storage import Folder
 

@@ -18,7 +18,8 @@ from xdetr_data.sources.places import ANY_SOURCE, Containers, Places, Roots
 from xdetr_data.sources.protocol import Problem, Source
 from xdetr_data.sources.web_captions import WebTar, expand_tars, has_tars
 
-GROUP, NAME = "pseudo-label", "captions"
+GROUP = "pseudo-label"
+NAME = "captions"
 
 
 class LabelledCaptionsOptions(CaptionedOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,7 +18,8 @@ from xdetr_data.schema import AMBIGUOUS_CUT_ARROW_SCHEMA
 from xdetr_data.sources import coco
 from xdetr_data.sources.elements import Element, PhotoElements
 from xdetr_data.sources.exclusions import read_exclusions
-from xdetr_data.sources.mdetr import Mdetr, MdetrAnnotation, MdetrParagraph, parse_annotations, read_paragraph
+from xdetr_data.sources.mdetr import Mdetr
+from xdetr_data.sources.mdetr_records import MdetrAnnotation, MdetrParagraph, parse_annotations, read_paragraph
 from xdetr_data.sources.places import NoPhotos, Roots
 from xdetr_data.sources.protocol import Problem, input_label
 from xdetr_data.spans import Span, check_spans, join_spans

@@ -16,7 +16,8 @@ from xdetr_data.sources.coco import parse_box
 from xdetr_data.sources.elements import Element, PhotoElements
 from xdetr_data.sources.exclusions import read_evaluation, read_exclusions
 from xdetr_data.sources.framing.json_records import text_id
-from xdetr_data.sources.mdetr import Mdetr, MdetrAnnotation, MdetrParagraph, parse_annotations, read_paragraph
+from xdetr_data.sources.mdetr import Mdetr
+from xdetr_data.sources.mdetr_records import MdetrAnnotation, MdetrParagraph, parse_annotations, read_paragraph
 from xdetr_data.sources.places import NoPhotos, Roots
 from xdetr_data.sources.protocol import Problem
 from xdetr_data.sources.refer import ReferPickle, RefInstances

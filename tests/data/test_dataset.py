@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.data.tiny_dataset import KEYS, PREFIX, SHARDS, SIZE_HW, TinyDataset, build, jpeg, sample
 from tests.strategies import grounded_images
 from xdetr_data import Dataset, open_dataset
+from xdetr_data.accounting import Tally
 from xdetr_data.dataset import UnknownKey
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest, ShardEntry, read_manifest, write_manifest
@@ -133,7 +134,8 @@ def remote() -> Iterator[Dataset]:
         folder,
         Manifest(
             schema=1, recipe="", tool_version="", prefix="x", split="", seed=0, config={}, config_hash="h", inputs=[],
-            exclusions=[], accounting={}, rows=rows, shards=[ShardEntry(shard=0, rows=rows, files=files)], rejects=[],
+            exclusions=[], accounting=Tally().to_builtins(), rows=rows,
+                shards=[ShardEntry(shard=0, rows=rows, files=files)], rejects=[],
         ),
     )  # fmt: skip
     yield open_dataset(folder.url)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 # In place of a photo's row. A problem was accounted for where it was found, a blank is no element.
@@ -36,6 +35,8 @@ class Index:
         if pa.types.is_integer(keys.type):
             known = self._find(keys.fill_null(0).to_numpy(zero_copy_only=False))
             return np.where(keys.is_null().to_numpy(zero_copy_only=False), np.int32(PROBLEM), known)
+        import pyarrow.compute as pc  # of a tenth of a second, and every command's help comes by
+
         encoded = keys.dictionary_encode()  # looks each name up once
         texts = encoded.dictionary.cast(pa.binary())
         # numpy gives every name the room of the longest: one that is longer than all known ones becomes no text

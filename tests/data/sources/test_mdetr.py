@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from xdetr_data.errors import InputError
 from xdetr_data.sources.framing.files import Unreadable
-from xdetr_data.sources.mdetr import (
+from xdetr_data.sources.mdetr import read_chunks
+from xdetr_data.sources.mdetr_records import (
     MdetrAnnotation,
     MdetrParagraph,
     ParagraphHead,
@@ -18,7 +19,6 @@ from xdetr_data.sources.mdetr import (
     parse_annotations,
     parse_heads,
     parse_paragraph,
-    read_chunks,
 )
 
 # Records as MDETR's own scripts write them, with names and words of our own.

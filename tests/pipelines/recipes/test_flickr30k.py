@@ -265,7 +265,7 @@ def test_wrong_input_is_told_in_one_line(tmp_path: Path) -> None:
         ({"image-root": None}, "give --image-root flickr=DIR"),
         ({"image-root": f"coco={tmp_path}"}, "give --image-root flickr=DIR"),
         ({"entities": tmp_path}, "Sentences: there is no such file"),
-        ({"entities": tmp_path / "bad.zip"}, "cannot be read .*fetch it again"),
+        ({"entities": tmp_path / "bad.zip"}, "fetch it again"),
         ({"ids": tmp_path / "empty.txt"}, "names no photo"),
         ({"ids": tmp_path / "entities" / "Sentences" / "1.txt"}, "is no photo of Flickr30k"),
         ({"ids": tmp_path / "none.txt"}, "none.txt"),
