@@ -7,7 +7,7 @@ EXTRAS := dev
 BENCH_DIR ?= out/bench
 BENCH_SCALE ?= 1.0
 
-.PHONY: help setup demo test test-slow lint bench bench-split clean
+.PHONY: help setup demo test test-slow lint bench bench-gpu bench-split clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -41,6 +41,9 @@ lint: $(READY)  ## ruff, mypy, import-linter
 
 bench: $(READY)  ## build-mixed-star at the real files' size, beside a plain script (about 10 GB of disk and memory)
 	$(BIN)/python -m benchmarks.mixed_star --dir $(BENCH_DIR) --scale $(BENCH_SCALE)
+
+bench-gpu: $(READY)  ## the kernels of deformable attention and the image tower on a GPU, beside grid_sample
+	$(BIN)/python -m benchmarks.gpu --json $(BENCH_DIR)/gpu.json
 
 bench-split: $(READY)  ## how many paragraphs are split exactly
 	$(BIN)/python -m benchmarks.split
