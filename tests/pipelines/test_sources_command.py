@@ -95,7 +95,7 @@ def test_files_are_found_wherever_they_lie_and_counted_where_counts_are_publishe
         r"\n  flickr30k_entities/val.txt +1,000 lines +as published \(0.0 MB\) +build flickr30k --ids\n", shown
     )
     assert re.search(r"\n  flickr30k_entities/test.txt +1,000 lines +– +build flickr30k --ids\n", shown)
-    assert re.search(r"\n  cc12m.tsv +there \(0.0 MB\) +build captions --tsv\n", shown)
+    assert re.search(r"\n  cc12m.tsv +there \(0.0 MB\) +build captions --tsv · pseudo-label captions --tsv\n", shown)
     assert "warning: lvis_v0.5_*.json: 2 categories, published are 1,230\n" in shown
     assert shown.count("warning: ") == 2
 

@@ -19,7 +19,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from xdetr_data.boxes import iou_matrix_xyxy
-from xdetr_data.sources import exclusions, localized_narratives, mdetr, openimages
+from xdetr_data.sources import exclusions, localized_narratives, mdetr, mdetr_records, openimages
 from xdetr_data.toyworld import vocabulary as words
 from xdetr_data.toyworld.formats.refcoco import REF_SETS
 from xdetr_data.toyworld.truth import PhotoTruth, TextTruth
@@ -34,19 +34,19 @@ def load_coco(path: Path) -> COCO:
         return COCO(str(path))
 
 
-def read_mdetr(path: Path) -> tuple[list[mdetr.MdetrParagraph], dict[int, list[mdetr.MdetrAnnotation]]]:
+def read_mdetr(path: Path) -> tuple[list[mdetr_records.MdetrParagraph], dict[int, list[mdetr_records.MdetrAnnotation]]]:
     """As the pipeline reads it."""
-    paragraphs: list[mdetr.MdetrParagraph] = []
-    annotations: dict[int, list[mdetr.MdetrAnnotation]] = {}
+    paragraphs: list[mdetr_records.MdetrParagraph] = []
+    annotations: dict[int, list[mdetr_records.MdetrAnnotation]] = {}
     for chunk in mdetr.read_chunks(str(path)):
         for raw in msgspec.json.decode(b"[" + chunk.data + b"]", type=list[msgspec.Raw]):
             if chunk.name == "images":
-                paragraph = mdetr.parse_paragraph(bytes(raw))
-                assert isinstance(paragraph, mdetr.MdetrParagraph)
+                paragraph = mdetr_records.parse_paragraph(bytes(raw))
+                assert isinstance(paragraph, mdetr_records.MdetrParagraph)
                 paragraphs.append(paragraph)
             else:
-                annotation = mdetr.parse_annotation(bytes(raw))
-                assert isinstance(annotation, mdetr.MdetrAnnotation)
+                annotation = mdetr_records.parse_annotation(bytes(raw))
+                assert isinstance(annotation, mdetr_records.MdetrAnnotation)
                 annotations.setdefault(annotation.image_id, []).append(annotation)
     return paragraphs, annotations
 

@@ -216,7 +216,7 @@ def test_what_is_missing_or_contradicts_is_refused_at_the_start(
         (["--run", file, *sets, *out, "--seed", "18446744073709551616"], 1, "seed"),
         (["--resume", tmp_path / "none"], 1, "holds no run"),
         (["--resume", whole, "--seed", "4"], 2, "leave out --seed"),
-        (["--resume", whole, "--full", "x"], 2, "leave out --full"),
+        (["--resume", whole, "--full", "x"], 1, "--full x: no such folder; give a dataset"),
     ]:
         found, text = refusal(capsys, *flags)
         assert (found, said in text) == (code, True), text
