@@ -7,7 +7,7 @@ EXTRAS := dev
 BENCH_DIR ?= out/bench
 BENCH_SCALE ?= 1.0
 
-.PHONY: help setup demo test test-slow lint bench bench-gpu bench-split clean
+.PHONY: help setup demo test test-slow faults lint bench bench-gpu bench-split clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -32,6 +32,9 @@ test: $(READY)  ## all tests that take no more than minutes, and the linters
 
 test-slow: $(READY)  ## the tests that take many minutes
 	$(BIN)/python -m pytest -m slow
+
+faults: $(READY)  ## damages inputs of five builds and files of a dataset a thousand times, and prints what the commands made of it
+	$(BIN)/python -m tests.faults
 
 lint: $(READY)  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
