@@ -59,7 +59,8 @@ def test_a_checkpoint_is_measured_and_kept_predictions_give_the_same_figures(
     figures = figures_of(first)
     assert SHOWN[task] <= set(figures)
     assert all(value is None or -1 <= value <= 1 for value in figures.values())
-    assert any(value for value in figures.values())
+    # the photos are noise: among a handful of small boxes, as RefCOCO's here, a checkpoint may well find none
+    assert task == "refcoco" or any(figures.values())
     assert figures_of(run_eval("score", kept, "--data", data, "--json")) == figures
     text = page.read_text()
     assert "<script" not in text
