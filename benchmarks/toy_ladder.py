@@ -28,7 +28,11 @@ from pipelines.demo import locnar_arguments, mixed_star_arguments
 
 RUN_FILE = Path(__file__).parents[1] / "manifests" / "runs" / "toy.yaml"
 BATCH = {"full": 8, "pseudo": 4, "weak": 4}
-FIGURES = ("boxes/ap", "boxes/ap50", "boxes/ar100", *(f"phrases/{tag}/recall@1" for tag in ("attribute", "relation")))
+# Of paragraphs, as in the paper's run files: a shard holds its photos by key, so that the few steps of a rung, drawn
+# from toy.yaml's buffer of photos, may see those of one collection only.
+BUFFER = 32768
+TAGS = ("attribute", "held_out", "relation", "plural")
+FIGURES = ("boxes/ap", "boxes/ap50", "boxes/ar100", *(f"phrases/{tag}/recall@1" for tag in TAGS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +83,8 @@ def train_arguments(name: str, flags: argparse.Namespace, seed: int) -> list[str
     """Arguments of ``xdetr-train`` for a rung."""
     rung = RUNGS[name]
     settings = [f"batch.{source}={size if source in rung.sources else 0}" for source, size in BATCH.items()]
-    settings += ["data.unit=paragraph", f"schedule.length={flags.steps}", *rung.settings, *flags.set]
+    settings += ["data.unit=paragraph", f"data.buffer={BUFFER}", f"schedule.length={flags.steps}"]
+    settings += [*rung.settings, *flags.set]
     datasets = [(f"--{s}", str(dataset_path(flags.out, d, seed))) for s, d in rung.sources.items()]
     return [
         *("--run", str(RUN_FILE), "--seed", str(seed)),
