@@ -56,6 +56,7 @@ app = lazy_group(
         "pseudo-label": lambda: lazy_group(
             _recipes("pseudo-label"), "Label photos with a model.", no_args_is_help=True
         ),
+        "ground": _command("ground", "ground"),
         "rethreshold": _command("rethreshold", "rethreshold"),
         "validate": _command("validate", "validate"),
         "stats": _command("stats", "stats"),

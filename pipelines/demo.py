@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from xdetr_data.validation.label_score import LabelScore, TrueMention, score_lab
 
 Command = Callable[[list[str]], int | None]
 
-CHECKPOINT = Path(str(files("manifests"))) / "checkpoints" / "xdetr-toy"
+CHECKPOINT = "toy"
 NARRATED = ("openimages", "coco", "flickr")
 
 # What labels are chosen by, beside --method paper --trace off, the first of the three datasets.
@@ -42,7 +41,7 @@ def run_demo(folder: Path, command: Command, *, photos: int, workers: int, seed:
     _step(
         command,
         "label the narratives' noun phrases with the bundled checkpoint",
-        locnar_arguments(world, locnar, str(CHECKPOINT), common),
+        locnar_arguments(world, locnar, CHECKPOINT, common),
     )
     labelled = {"paper": locnar}
     for name, options in _RETHRESHOLDED.items():
@@ -148,7 +147,7 @@ def _say_results(mixed: Path, locnar: Path, reports: Sequence[Path]) -> None:
     console.say()
     console.say("next steps")
     console.say(f"  look at every label and mend it    xdetr-data qa {locnar}          (docs/review.md)")
-    console.say(f"  train on both                      xdetr-train --run manifests/runs/toy.yaml --full {mixed} …")
+    console.say(f"  train on both                      xdetr-train --run toy --full {mixed} …")
     console.say("                                     (docs/training.md)")
     console.say("  with the real files                README.md, 'With the real files'")
 

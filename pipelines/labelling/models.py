@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pipelines import bundled
 from pipelines.labelling.grounding import Grounder, Precision
 from xdetr_data.errors import InputError
 
@@ -24,7 +25,8 @@ def model_errors(name: str) -> Iterator[None]:
 
 
 def load_grounder(name: str, *, device: str, precision: Precision, batch_size: int, **asking: Any) -> Grounder:
-    """Loads a checkpoint directory or hub model; raises InputError in one line where there is none that can ground.
+    """Loads a checkpoint directory, a bundled checkpoint or a hub model; raises InputError in one line where there is
+    none that can ground.
 
     ``asking``: ``context``, ``pooling`` and ``masks`` where they are not the grounder's own; X-DETR has no masks.
     """
@@ -40,7 +42,7 @@ def load_grounder(name: str, *, device: str, precision: Precision, batch_size: i
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     with model_errors(name):
-        directory = checkpoint_directory(name)
+        directory = checkpoint_directory(bundled.checkpoint(name))
         try:
             kind = json.loads((directory / "config.json").read_bytes())["model_type"]
         except (OSError, ValueError, KeyError, TypeError) as error:

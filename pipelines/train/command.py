@@ -8,8 +8,10 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
+from pipelines.bundled import run_file, run_files
 from pipelines.train.say import fail, in_one_line, say
 from pipelines.train.stopping import INTERRUPTED
 
@@ -17,12 +19,12 @@ DONE, FAILED, USAGE = 0, 1, 2
 
 EXAMPLES = """\
 examples:
-  xdetr-train --run manifests/runs/toy.yaml --full SHARDS --val VAL_SHARDS --out RUN
-  xdetr-train --run manifests/runs/pretrain.yaml --full OUT_MIXED --pseudo OUT_LOCNAR --weak OUT_CC --dry-run
-  torchrun --nproc-per-node 8 -m -- pipelines.train --run manifests/runs/pretrain.yaml --full OUT_MIXED … --out RUN
-  xdetr-train --launcher ray --num-workers 16 --run manifests/runs/pretrain.yaml --full OUT_MIXED … --out RUN
+  xdetr-train --run toy --full SHARDS --val VAL_SHARDS --out RUN
+  xdetr-train --run pretrain --full OUT_MIXED --pseudo OUT_LOCNAR --weak OUT_CC --dry-run
+  torchrun --nproc-per-node 8 -m -- pipelines.train --run pretrain --full OUT_MIXED … --out RUN
+  xdetr-train --launcher ray --num-workers 16 --run pretrain --full OUT_MIXED … --out RUN
   xdetr-train --resume RUN
-  xdetr-train --go-on --run manifests/runs/toy.yaml --full SHARDS --out RUN      (begins, or goes on: for requeued jobs)
+  xdetr-train --go-on --run toy --full SHARDS --out RUN      (begins, or goes on: for requeued jobs)
 """
 
 
@@ -36,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = made.add_argument
-    add("--run", metavar="FILE", help="run file, as those in manifests/runs: complete and strictly parsed")
+    add("--run", metavar="FILE|NAME", help="run file, complete and strictly parsed, or one that comes with the package")
+    add("--list-runs", action="store_true", help="print the run files that come with the package, and end")
     datasets: dict[str, Any] = {"metavar": "DIR", "action": "append", "default": []}
     add("--full", **datasets, help="dataset with boxes and phrases that people drew (build-mixed-star); repeatable")
     add("--pseudo", **datasets, help="dataset with pseudo-labels (pseudo-label); repeatable")
@@ -72,8 +75,21 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         made.print_help()
         sys.exit(DONE)
     arguments = made.parse_args(given)
+    if arguments.list_runs:
+        _list_runs()
+        sys.exit(DONE)
     _check_usage(made, arguments)
     sys.exit(_run(arguments))
+
+
+def _list_runs() -> None:
+    """A line for each run file that comes with the package: its name, its title, where it is."""
+    import yaml
+
+    found = run_files()
+    for name, path in found.items():
+        title = yaml.safe_load(path.read_bytes())["title"]
+        sys.stdout.write(f"{name:{max(map(len, found))}}  {title}  ({path})\n")
 
 
 def _check_usage(made: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
@@ -85,7 +101,10 @@ def _check_usage(made: argparse.ArgumentParser, arguments: argparse.Namespace) -
             made.error(f"--resume goes on with what the run began with; leave out --{given[0]}")
     else:
         if not arguments.run:
-            made.error("give --run FILE (as manifests/runs/toy.yaml), or --resume RUN")
+            made.error("give --run FILE (or a NAME of --list-runs), or --resume RUN")
+        arguments.run = run_file(arguments.run)
+        if not Path(arguments.run).is_file():
+            made.error(f"--run {arguments.run}: no such file, and no name of --list-runs ({', '.join(run_files())})")
         if not arguments.out and not arguments.dry_run:
             made.error("give --out RUN, a new folder (or --dry-run to see the plan)")
     if arguments.num_workers < 1:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from pipelines.bundled import checkpoint
 from pipelines.cli import app
 from pipelines.demo import CHECKPOINT
 from tests.pipelines.browser import artefacts, needs_chromium, screenshot, visit
@@ -14,6 +15,8 @@ from tests.pipelines.report.document import parse
 from tests.pipelines.tiny import Ended, files_of, manifest_of, records_of, run_cli
 
 LABELLED = ("locnar", "locnar-multi", "locnar-multi-trace")
+
+BUNDLED = Path(checkpoint(CHECKPOINT))
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +47,8 @@ def table(demo: Ended) -> dict[str, list[float]]:
 
 
 def test_the_checkpoint_comes_with_the_project() -> None:
-    assert (CHECKPOINT / "model.safetensors").is_file()
-    assert (CHECKPOINT / "config.json").is_file()
+    assert (BUNDLED / "model.safetensors").is_file()
+    assert (BUNDLED / "config.json").is_file()
 
 
 def test_the_table_scores_the_labels_that_the_shards_hold(demo: Ended, folder: Path) -> None:
@@ -98,7 +101,7 @@ def test_what_the_demo_names_at_its_end_is_there(demo: Ended, folder: Path) -> N
         assert (folder / name).exists()
     assert manifest_of(folder / "mixed-star").rows > 0
     assert f"xdetr-data qa {folder / 'locnar-multi-trace'}" in end
-    assert "xdetr-train --run manifests/runs/toy.yaml" in end
+    assert "xdetr-train --run toy" in end
 
 
 @needs_chromium
