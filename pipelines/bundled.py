@@ -1,7 +1,7 @@
 """What comes with the package and is called by name: run files (``--run toy``) and checkpoints (``--ckpt toy``).
 
-They lie in the package ``manifests``, so that a name means the same in a checkout and from a wheel. A path that exists
-wins over a name.
+They lie in the package ``manifests``, so that a name means the same in a checkout and from a wheel. A run file or a
+checkpoint that is there under this path wins over a name.
 """
 
 from importlib.resources import files
@@ -23,17 +23,13 @@ def checkpoints() -> dict[str, Path]:
 
 def run_file(name: str) -> str:
     """The path that ``--run`` means: what is there as it stands, or the run file of that name."""
-    return _found(name, run_files())
+    return name if Path(name).expanduser().is_file() else str(run_files().get(name, name))
 
 
 def checkpoint(name: str) -> str:
     """The directory that ``--ckpt`` means: what is there as it stands, or the checkpoint of that name; else the same,
     which may be a model of the hub."""
-    return _found(name, checkpoints())
-
-
-def _found(name: str, bundled: dict[str, Path]) -> str:
-    return name if Path(name).expanduser().exists() or name not in bundled else str(bundled[name])
+    return name if (Path(name).expanduser() / "config.json").is_file() else str(checkpoints().get(name, name))
 
 
 def _manifests() -> Path:

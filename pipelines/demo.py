@@ -113,14 +113,19 @@ def _draw(world: Path, photos: int, common: Sequence[str]) -> list[str]:
 def mixed_star_arguments(world: Path, out: Path, common: Sequence[str]) -> list[str]:
     """``build-mixed-star`` from a toy world, without the benchmarks' photos."""
     roots = [f"{source}={world}/photos/{source}" for source in ("coco", "vg", "flickr")]
-    exclude = ("lvis/lvis_v1_val.json", "refcoco/refcoco/refs(unc).p", "flickr30k_entities/test.txt")
+    exclude = {
+        "lvis/lvis_v1_val.json": "coco=",
+        "refcoco/refcoco/refs(unc).p": "coco=",
+        "flickr30k_entities/test.txt": "flickr=",
+        "visual_genome/image_data.json": "",
+    }
     return [
         "build-mixed-star",
         *("--mdetr", f"{world}/mdetr/final_mixed_train.json"),
         *("--mdetr", f"{world}/mdetr/final_flickr_separateGT_train.json"),
         *("--coco-instances", f"{world}/coco/instances_train2014.json"),
         *(flag for root in roots for flag in ("--image-root", root)),
-        *(flag for name in exclude for flag in ("--exclude", f"{world}/{name}")),
+        *(flag for name, source in exclude.items() for flag in ("--exclude", f"{source}{world}/{name}")),
         *common,
         *("--out", str(out)),
     ]

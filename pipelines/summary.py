@@ -64,12 +64,16 @@ def print_plan(prepared: Prepared, workers: int, *, as_json: bool) -> None:
 
 
 def say_exclusions(ledger: Sequence[ExclusionEntry]) -> None:
-    """Shows how many photos each ``--exclude`` list hit, and warns where that looks wrong."""
+    """Shows how many photos each ``--exclude`` list hit, and warns where that looks wrong.
+
+    A list of one of several sources may well hit no photo: train and test files need not overlap.
+    """
     for one in ledger:
+        is_told = len(one.looked_for) > 1 and sum(map(bool, one.looked_for.values())) == 1
         hits = ", ".join(f"{count:,} {source} photos" for source, count in sorted(one.hits.items())) or "no photo"
         sought = ", ".join(f"{count:,} in {source}" for source, count in sorted(one.looked_for.items()))
         console.say(f"excluded by {one.path} ({one.ids:,} ids{sought and f'; looked for {sought}'}): {hits}")
-        if not one.hits and one.format != VG_COPIES:
+        if not one.hits and not is_told and one.format != VG_COPIES:
             console.warn(f"{one.path} hit no photo of the inputs; is it the right list, or does it need SOURCE=FILE?")
         if len(one.hits) > 1 and one.format != VG_COPIES:
             console.warn(

@@ -1,5 +1,6 @@
 """``xdetr-data toyworld``."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,7 @@ def toyworld(
 
     `xdetr-data toyworld --photos 2000 --seed 0 --out toyworld`
     """
+    from pipelines.demo import mixed_star_arguments
     from xdetr_data.toyworld.contact_sheet import draw_contact_sheet
     from xdetr_data.toyworld.world import write_toyworld
 
@@ -46,11 +48,6 @@ def toyworld(
         console.print_json(summary)
     shares = ", ".join(f"{name} {count:,}" for name, count in summary.photos_by_collection.items())
     console.say(f"{summary.photos:,} photos in {out} ({shares})")
-    console.say(
-        f"next: xdetr-data build-mixed-star --mdetr {out}/mdetr/final_mixed_train.json "
-        f"--mdetr {out}/mdetr/final_flickr_separateGT_train.json "
-        f"--coco-instances {out}/coco/instances_train2014.json --image-root coco={out}/photos/coco "
-        f"--image-root vg={out}/photos/vg --image-root flickr={out}/photos/flickr "
-        f"--exclude {out}/lvis/lvis_v1_val.json --exclude {out}/flickr30k_entities/test.txt --out {out}-shards"
-    )
+    words = mixed_star_arguments(out, Path(f"{out}-shards"), ())
+    console.say(f"next: xdetr-data {shlex.join(words)}")
     return options.DONE

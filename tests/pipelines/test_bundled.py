@@ -25,7 +25,11 @@ def test_every_run_file_and_checkpoint_has_a_name() -> None:
 def test_what_is_there_wins_over_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "toy").mkdir()
+    assert bundled.checkpoint("toy") != "toy", "a folder that happens to be called so"
+    (tmp_path / "toy" / "config.json").write_text("{}")
     assert bundled.checkpoint("toy") == "toy"
+    (tmp_path / "pretrain").write_text("a file of one's own")
+    assert bundled.run_file("pretrain") == "pretrain"
     assert bundled.checkpoint("IDEA-Research/grounding-dino-tiny") == "IDEA-Research/grounding-dino-tiny"
 
 

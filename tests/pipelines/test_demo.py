@@ -94,6 +94,10 @@ def test_a_printed_command_makes_the_same_bytes_by_hand(demo: Ended, folder: Pat
     assert [name for name in shards if before[name] != after[name]] == []
 
 
+def test_the_demo_does_not_warn_its_user(demo: Ended) -> None:
+    assert "warning" not in demo.stderr
+
+
 def test_what_the_demo_names_at_its_end_is_there(demo: Ended, folder: Path) -> None:
     end = demo.stderr[demo.stderr.index("pseudo-labels against the truth") :]
     for name in ("mixed-star", "locnar-multi-trace", "mixed-star.html", "locnar.html"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from functools import cache, partial
 
-from xdetr_data.toyworld.formats import coco, lvis, narratives, openimages, refcoco, web
+from xdetr_data.toyworld.formats import coco, lvis, narratives, openimages, refcoco, visual_genome, web
 from xdetr_data.toyworld.homes import CC_SHARD_PHOTOS, Split
-from xdetr_data.toyworld.outputs import BlockFile, JsonFile, LinesFile, Output
+from xdetr_data.toyworld.outputs import BlockFile, JsonFile, LinesFile, ListFile, Output
 
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _MDETR_HEAD: dict[str, object] = {"info": [], "licenses": []}
@@ -25,6 +25,7 @@ def outputs(photos: int) -> tuple[Output, ...]:
     return (
         *_mdetr_files(),
         *_coco_files(),
+        ListFile(visual_genome.IMAGE_DATA),
         *(LinesFile(openimages.boxes_file(split), openimages.HEADERS[split].encode()) for split in _SPLITS),
         LinesFile("openimages/class-descriptions-boxable.csv", openimages.CLASS_DESCRIPTIONS.encode()),
         *(LinesFile(f"locnar/{name}") for name in narratives.TRAIN_FILES),

@@ -43,6 +43,21 @@ class JsonFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ListFile:
+    """A JSON array."""
+
+    path: str
+    sections: ClassVar[tuple[str, ...]] = ("elements",)
+    separator: ClassVar[bytes] = b",\n"
+
+    def merge(self, stream: IO[bytes], spills: Sequence[Spills], _: Counter[str]) -> None:
+        """Writes the whole file."""
+        stream.write(b"[\n")
+        copy_parts(stream, spills[0], self.separator)
+        stream.write(b"\n]\n")
+
+
+@dataclass(frozen=True, slots=True)
 class LinesFile:
     """A text file of lines: JSONL, CSV, TSV, lists; `header` is its first line with its line end, or nothing."""
 
@@ -79,7 +94,7 @@ def _field(name: str, value: object) -> bytes:
     return msgspec.json.encode({name: value})[1:-1]
 
 
-Output = JsonFile | LinesFile | BlockFile
+Output = JsonFile | ListFile | LinesFile | BlockFile
 
 
 def copy_parts(stream: IO[bytes], parts: Spills, separator: bytes) -> bool:

@@ -21,6 +21,7 @@ from xdetr_data.toyworld.formats.mixed import write_mixed
 from xdetr_data.toyworld.formats.narratives import write_narratives
 from xdetr_data.toyworld.formats.openimages import write_openimages
 from xdetr_data.toyworld.formats.refcoco import write_refcoco
+from xdetr_data.toyworld.formats.visual_genome import write_visual_genome
 from xdetr_data.toyworld.formats.web import write_web
 from xdetr_data.toyworld.homes import Collection
 from xdetr_data.toyworld.photo import Sheet, ToyPhoto, toy_photo
@@ -30,7 +31,7 @@ MARKER = "toyworld.json"
 
 WRITERS: dict[Collection, tuple[Callable[[ToyPhoto, Sheet], None], ...]] = {
     "coco": (write_mixed, write_coco, write_narratives, write_refcoco, write_lvis),
-    "vg": (write_mixed,),
+    "vg": (write_mixed, write_visual_genome),
     "flickr": (write_flickr, write_narratives),
     "openimages": (write_openimages, write_narratives),
     "cc": (write_web,),

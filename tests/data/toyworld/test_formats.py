@@ -133,11 +133,21 @@ def test_no_id_occurs_twice(world: Path) -> None:
         if path.name == "toyworld.json":
             continue
         data = json.loads(path.read_bytes())
+        if isinstance(data, list):
+            continue
         assert list(data).index("images") < list(data).index("annotations")
         for section in ("images", "annotations"):
             ids = [each["id"] for each in data[section]]
             assert len(set(ids)) == len(ids), f"{path.name} {section}"
         assert {each["image_id"] for each in data["annotations"]} <= {each["id"] for each in data["images"]}
+
+
+def test_some_photos_of_visual_genome_are_coco_photos_that_the_world_has_not(world: Path) -> None:
+    images = json.loads((world / "visual_genome/image_data.json").read_bytes())
+    assert {f"{one['image_id']}.jpg" for one in images} == {path.name for path in (world / "photos/vg").iterdir()}
+    copies = {one["coco_id"] for one in images} - {None}
+    assert copies
+    assert copies.isdisjoint(int(path.stem[-12:]) for path in (world / "photos/coco").iterdir())
 
 
 def test_flickr_sentences_xml_and_json_say_the_same(world: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_photo_is_the_same_in_a_small_and_in_a_large_world(small_world: Path, 
             assert path.read_bytes() == (world / name).read_bytes()
         elif path.suffix == ".json" and name not in counted:
             small, large = json.loads(path.read_bytes()), json.loads((world / name).read_bytes())
-            for section in ("images", "annotations"):
+            for section in [slice(None)] if isinstance(small, list) else ["images", "annotations"]:
                 assert small[section] == large[section][: len(small[section])], name
         elif path.suffix in (".jsonl", ".csv", ".tsv", ".txt"):
             lines = path.read_bytes().splitlines()
