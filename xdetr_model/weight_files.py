@@ -18,6 +18,14 @@ PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 def checkpoint_directory(name: str | os.PathLike[str]) -> Path:
     """The directory of a checkpoint, downloading it if ``name`` is one on the hub. Raises CheckpointError."""
+    return local_directory(name) or _download(str(name))
+
+
+def local_directory(name: str | os.PathLike[str]) -> Path | None:
+    """The directory of a checkpoint that is here, None where ``name`` is one on the hub; fetches nothing.
+
+    Raises CheckpointError for what is neither.
+    """
     path = Path(name).expanduser()
     if path.is_dir():
         return path
@@ -25,7 +33,7 @@ def checkpoint_directory(name: str | os.PathLike[str]) -> Path:
         raise CheckpointError(f"{name}: is a file; give the directory that holds config.json and model.safetensors")
     if _looks_like_path(str(name)):
         raise CheckpointError(f"{name}: no such directory; give a checkpoint directory or a hub name OWNER/MODEL")
-    return _download(str(name))
+    return None
 
 
 def _looks_like_path(name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,7 +20,9 @@ from xdetr_model.network.loading import load_config
 from xdetr_model.network.model import XDetrModel
 from xdetr_model.network.presets import PRESET_NAMES, Preset, preset
 from xdetr_model.network.text_tower import check_tokenizer
-from xdetr_model.weight_files import checkpoint_directory
+from xdetr_model.weight_files import checkpoint_directory, local_directory
+
+VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,19 +46,35 @@ def build(run: RunFile, *, start: bool = True) -> Built:
 
 
 def shape(part: ModelPart) -> XDetrModel:
-    """The model with random weights, for a plan: nothing is fetched. A text encoder that is a name on the hub has the
-    preset's shape here, as the plan says."""
-    if isinstance(part.start, FromCheckpoint):
+    """The model for a plan: nothing is fetched, and what a run starts from is looked at as far as it is here, with the
+    errors of :func:`build`. A text encoder that is a name on the hub has the preset's shape, as the plan says."""
+    start = part.start
+    if not isinstance(start, FromPublished):
+        _normalisation(start)
         return _parts(part, start=False)[0]
+    is_here = {name: value is not None and local_directory(value) is not None for name, value in _names(start).items()}
     config = _preset(part).config
-    if isinstance(part.start, FromPublished) and is_here(part.start.text_encoder):
-        config = with_text_encoder(config, part.start.text_encoder)
-    return _new_model(changed_config(config, part.config))
+    if is_here["text_encoder"]:
+        config = with_text_encoder(config, start.text_encoder)
+    model = _new_model(changed_config(config, part.config))
+    if is_here["text_encoder"]:
+        _check_vocabulary(_load_tokenizer(start.text_encoder), model)
+    if start.backbone is not None and not is_here["backbone"]:
+        is_here["detector"] = False  # of which the backbone would be taken
+    here = {name: value for name, value in _names(start).items() if is_here[name]}
+    _load_published(model, Published(**here))
+    if "backbone" in here or "detector" in here:
+        _normalisation(start)
+    return model
 
 
-def is_here(name: str) -> bool:
-    """Whether a name of published weights is a directory, and nothing on the hub."""
-    return Path(name).expanduser().is_dir()
+def elsewhere(start: FromPublished) -> list[str]:
+    """The names on the hub among those of published weights; nothing is fetched."""
+    return [value for value in _names(start).values() if value is not None and local_directory(value) is None]
+
+
+def _names(start: FromPublished) -> dict[str, str | None]:
+    return msgspec.structs.asdict(start)
 
 
 def with_text_encoder(config: XDetrConfig, name: str) -> XDetrConfig:
@@ -95,9 +112,9 @@ def _parts(part: ModelPart, start: bool) -> tuple[XDetrModel, PreTrainedTokenize
     if isinstance(part.start, FromPublished):
         tokenizer = _load_tokenizer(part.start.text_encoder)
         model = _new_model(changed_config(with_text_encoder(chosen.config, part.start.text_encoder), part.config))
+        _check_vocabulary(tokenizer, model)
         if start:
-            for report in load_published(model, Published(**msgspec.structs.asdict(part.start))):
-                say(report.line())
+            _load_published(model, Published(**_names(part.start)))
         return model, tokenizer
     assert isinstance(part.start, FromScratch)
     model = _new_model(changed_config(chosen.config, part.config))
@@ -107,6 +124,11 @@ def _parts(part: ModelPart, start: bool) -> tuple[XDetrModel, PreTrainedTokenize
             "say {from: published, text_encoder: FacebookAI/roberta-base, …}"
         )
     return model, chosen.tokenizer
+
+
+def _load_published(model: XDetrModel, published: Published) -> None:
+    for report in load_published(model, published):
+        say(report.line())
 
 
 def _from_checkpoint(
@@ -152,6 +174,11 @@ def _merged(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any
 
 def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     directory = checkpoint_directory(name)
+    # without a file of one the library makes an empty one, to which every word is unknown
+    if not any(found for pattern in VOCABULARIES for found in directory.glob(pattern)):
+        raise CheckpointError(
+            f"{directory}: holds no tokenizer ({', '.join(VOCABULARIES)}); copy it beside the text encoder's weights"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
         return check_tokenizer(tokenizer)
@@ -159,3 +186,13 @@ def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
         raise
     except Exception as error:  # whatever the file's parser raises
         raise CheckpointError(f"{directory}: its tokenizer cannot be read ({one_line(error)})") from error
+
+
+def _check_vocabulary(tokenizer: PreTrainedTokenizerBase, model: XDetrModel) -> None:
+    """Raises CheckpointError where texts would have tokens that the text encoder has no vector for."""
+    tokens, vectors = len(tokenizer), int(model.config.text_config.vocab_size)
+    if tokens > vectors:
+        raise CheckpointError(
+            f"the tokenizer has {tokens:,} tokens, the text encoder vectors for {vectors:,} (vocab_size); give the "
+            "tokenizer that belongs to it"
+        )

@@ -1,6 +1,7 @@
-"""What torch raises where a machine is too small, as one line with the remedy."""
+"""What torch raises where a machine is too small or another process is lost, as one line with the remedy."""
 
 import torch
+from torch import distributed
 
 from pipelines.train.say import in_one_line
 
@@ -17,5 +18,10 @@ def explain(error: RuntimeError) -> str | None:
         return (
             f"a loader process has ended ({told}); where memory is short, lower data.workers in RUN/run.yaml or give "
             "the machine or container more (docker run --shm-size for shared memory), then --resume RUN"
+        )
+    if isinstance(error, (distributed.DistBackendError, distributed.DistNetworkError)) or "/gloo/" in told:
+        return (
+            f"another process of this run has ended or cannot be reached ({told}); see what it said, then start all "
+            "with --resume RUN"
         )
     return None

@@ -156,6 +156,8 @@ def _shares(mix: Sequence[str], sources: Mapping[str, Sequence[str]]) -> Shares:
                 f"--mix {one}: has {len(values)} shares for {len(sources.get(name, ()))} datasets of --{name}; "
                 "give one for each"
             )
+        if name in shares:
+            raise ConfigError(f"--mix {one}: shares of --{name} are given twice; leave one out")
         shares[name] = values
     return shares
 

@@ -63,17 +63,18 @@ def activation_bytes(
     low, high = ((side, side) for side in TRIAL_PX)
     is_small = math.prod(size_hw) <= math.prod(high)
     trial_hw = size_hw if is_small else low
-    one, two = (_kept(model, photos, trial_hw, precision, is_padded) for photos in (1, 2))
-    of_photo, of_pass = float(two - one), 2 * one - two
+    few, more = (2, 3) if is_small else (1, 2)  # a norm wants two numbers, and the smallest map may be one
+    less, much = (_kept(model, photos, trial_hw, precision, is_padded) for photos in (few, more))
+    of_photo, of_pass = float(much - less), less - few * (much - less)
     if not is_small:
-        larger = _kept(model, 1, high, precision, is_padded)
-        of_pixel = (larger - one) / (math.prod(high) - math.prod(low))
+        larger = _kept(model, few, high, precision, is_padded)
+        of_pixel = (larger - less) / (math.prod(high) - math.prod(low))
         of_photo += of_pixel * (math.prod(size_hw) - math.prod(low))
-    few, many = (_kept_of_texts(model, count, precision) for count in (1, 2))
-    of_text = many - few
+    single, double = (_kept_of_texts(model, count, precision) for count in (1, 2))
+    of_text = double - single
     photos = sum(batches)
     visible = photos * of_photo + len(batches) * of_pass
-    return round(visible + photos * texts_per_photo * of_text + len(batches) * (few - of_text))
+    return round(visible + photos * texts_per_photo * of_text + len(batches) * (single - of_text))
 
 
 def _kept(model: XDetrModel, photos: int, size_hw: tuple[int, int], precision: Precision, is_padded: bool) -> int:
@@ -88,7 +89,7 @@ def _kept_of_texts(model: XDetrModel, count: int, precision: Precision) -> int:
     """Of the text encoder alone, beside a photo that is as small as can be."""
     ids = torch.zeros(count, min(TEXT_TOKENS, int(model.config.max_text_tokens)), dtype=torch.long)
     none = torch.zeros(0, 0, dtype=torch.long)
-    photo = torch.zeros(1, 3, 64, 64)
+    photo = torch.zeros(2, 3, 64, 64)
     with_texts = kept_bytes(model, precision, photo, None, ids, torch.ones_like(ids))
     return with_texts - kept_bytes(model, precision, photo, None, none, none)
 

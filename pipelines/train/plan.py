@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
-from pipelines.train.build import is_here, shape
+from pipelines.train.build import elsewhere, shape
 from pipelines.train.folder import Dataset
 from pipelines.train.job import Job
 from pipelines.train.loading.handover import slot_bytes, slot_count
@@ -70,11 +70,15 @@ def _epoch_line(job: Job, length: Length, processes: int) -> str:
 
 
 def _elsewhere_lines(run: RunFile) -> list[str]:
-    """What the numbers stand on where a text encoder is on the hub, and not looked at for a plan."""
+    """What published weights are on the hub, and not looked at for a plan."""
     start = run.model.start
-    if not isinstance(start, FromPublished) or is_here(start.text_encoder):
+    if not isinstance(start, FromPublished):
         return []
-    return [f"  {start.text_encoder} is not here: numbers are for a text encoder of the preset's shape"]
+    return [
+        f"  {name} is not here: "
+        + ("numbers are for a text encoder of the preset's shape" if name == start.text_encoder else "not looked at")
+        for name in elsewhere(start)
+    ]
 
 
 def visits_of(datasets: Sequence[Dataset]) -> dict[Unit, int]:
@@ -86,7 +90,8 @@ def _group_lines(groups: tuple[ParameterGroup, ...], plans: dict[str, GroupPlan]
     lines = [f"  {'parameters':24}{'tensors':>8}{'numbers':>14}{'rate':>10}"]
     for group in groups:
         rate = plans[group.name].rate
-        lines.append(f"  {group.name:24}{len(group.parameters):>8}{group.numbers:>14,}{rate:>10.2e}")
+        told = f"{rate:>10.2e}" if rate else f"{0:>10} (not trained)"
+        lines.append(f"  {group.name:24}{len(group.parameters):>8}{group.numbers:>14,}{told}")
     return lines
 
 

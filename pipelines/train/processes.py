@@ -75,8 +75,22 @@ def process_group(device: str) -> Iterator[Group]:
     if here.type == "cuda":
         here = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(here)
-    distributed.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=PATIENCE)
+    store, rank, size = next(distributed.rendezvous("env://", timeout=PATIENCE))
+    distributed.init_process_group(
+        "nccl" if here.type == "cuda" else "gloo",
+        store=distributed.PrefixStore(_start(), store),
+        rank=rank,
+        world_size=size,
+        timeout=PATIENCE,
+    )
     try:
         yield Group(rank=distributed.get_rank(), size=size, device=here)
     finally:
         distributed.destroy_process_group()
+
+
+def _start() -> str:
+    """Which start of the processes this is: torchrun's store outlives those that it starts again (``--master-port``),
+    and in it the addresses of lost ones. Several machines may count their starts apart, so theirs is one name."""
+    is_one_machine = os.environ.get("LOCAL_WORLD_SIZE") == os.environ.get("WORLD_SIZE")
+    return f"start-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0') if is_one_machine else 'any'}"

@@ -151,6 +151,8 @@ def _announce(training: Training, *, resumed: bool) -> None:
         f"({length.epochs:.1f} epochs of {length.steps_per_epoch:,}); photos: {counts}; "
         f"{training.built.model.num_parameters():,} parameters; {processes}{training.group.device}"
     )
+    if still := [name for name, plan in training.step.plans.items() if not plan.rate]:
+        say(f"not trained, as optimiser.rates say 0: {', '.join(still)}")
 
 
 def _take_steps(training: Training, request: StopRequest) -> int:

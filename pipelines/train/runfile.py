@@ -149,7 +149,7 @@ class CoolDownPart(Strict, tag="cool_down", tag_field="kind"):
     warmup_share: float
     cooldown_share: float
     shape: Literal["linear", "cosine"]
-    floor: float
+    floor: Share
 
 
 RatePart = StepDropPart | LinearPart | CoolDownPart
@@ -280,6 +280,16 @@ def _check(run: RunFile, name: str) -> None:
         )
     if not any(msgspec.structs.astuple(optimiser.rates)):
         raise ConfigError(f"{name}: optimiser.rates are all 0, so nothing would be trained; give one a rate")
+    for group, part in (("text_encoder", schedule.text_encoder), ("rest", schedule.rest)):
+        if isinstance(part, StepDropPart) and not (part.after_epoch or part.gamma):
+            raise ConfigError(
+                f"{name}: schedule.{group} has after_epoch 0 and gamma 0, so its rates would be 0 in every step; for "
+                "what is not to be trained say 0 in optimiser.rates"
+            )
+    if batch.pseudo and not (batch.full or batch.weak or run.loss.pseudo_weight):
+        raise ConfigError(
+            f"{name}: loss.pseudo_weight is 0 and there is no source but --pseudo, so nothing would be trained"
+        )
     if not batch.photos:
         raise ConfigError(f"{name}: batch.full, batch.pseudo and batch.weak are all 0; give one of them photos")
     for group, part in (("text_encoder", schedule.text_encoder), ("rest", schedule.rest)):

@@ -27,7 +27,8 @@ def visits_of_a_pass(sizes: Sizes, shares: Shares = None) -> tuple[int, ...]:
     totals = [sum(dataset) for dataset in sizes]
     if shares is None:
         return tuple(totals)
-    wanted = np.asarray(shares, dtype=np.float64) / sum(shares) * sum(totals)
+    weights = np.asarray(shares, dtype=np.float64) / max(shares)  # first, as large ones would have no sum
+    wanted = weights / weights.sum() * sum(totals)
     taken = np.floor(wanted).astype(np.int64)
     taken[np.argsort(taken - wanted, kind="stable")[: sum(totals) - int(taken.sum())]] += 1
     return tuple(taken.tolist())
@@ -124,11 +125,17 @@ class Stream:
     shares: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Raises ConfigError where there is not a visit for every rank."""
+        """Raises ConfigError where there is not a visit for every rank, or where shares leave a dataset without any."""
         if self.length < 1:
             raise ConfigError(
                 f"source {self.source}: {self.visits} samples for {self.world_size} processes; "
                 "start fewer processes or build a larger set"
+            )
+        if self.shares is not None and not all(visits_of_a_pass(self.sizes, self.shares)):
+            number = visits_of_a_pass(self.sizes, self.shares).index(0) + 1
+            raise ConfigError(
+                f"source {self.source}: with these shares no pass of {self.visits} samples has one of dataset {number} "
+                "of it; give it a larger share (--mix), or leave it out"
             )
 
     @property

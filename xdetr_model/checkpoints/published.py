@@ -6,6 +6,7 @@ is reported, and a part that would stay random beyond ``MOST_RANDOM`` is refused
 """
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from torch import Tensor
-from transformers import AutoModel, DeformableDetrConfig, PreTrainedConfig
+from transformers import AutoModel, DeformableDetrConfig, PreTrainedConfig, ResNetConfig
 
 from xdetr_model.errors import CheckpointError, one_line
 from xdetr_model.network.configuration import RESNET50_BACKBONE, XDetrConfig
@@ -49,6 +50,16 @@ _IGNORED = re.compile(r"num_batches_tracked$")
 
 
 Name = str | os.PathLike[str]
+
+# what a network computes with weights of one and the same shape, or how many layers of them it takes
+_SHAPE_OF_BACKBONE = (
+    *("embedding_size", "hidden_sizes", "depths", "layer_type", "hidden_act"),
+    *("downsample_in_first_stage", "downsample_in_bottleneck"),
+)
+_SHAPE_OF_DETECTOR = (
+    *("encoder_layers", "decoder_layers", "encoder_attention_heads", "decoder_attention_heads"),
+    *("num_feature_levels", "encoder_n_points", "decoder_n_points", "activation_function", "position_embedding_type"),
+)
 
 MOST_RANDOM = 0.05  # of a part's weights, or of their numbers, that may be left random beside published ones
 # weights without a published counterpart: the image query, and objectness where the source tells classes
@@ -111,8 +122,8 @@ class PartReport:
 def load_published(model: XDetrModel, published: Published) -> tuple[PartReport, ...]:
     """Put published weights into a model of their shape; a report of each part.
 
-    Raises CheckpointError for a directory of another family or stage count, and where more than ``MOST_RANDOM`` of a
-    part would stay random.
+    Raises CheckpointError for a directory of another family or stage count, where more than ``MOST_RANDOM`` of a part
+    would stay random, and where the model would compute another function of the weights, or leave layers of them out.
     """
     reports = []
     if published.detector is not None:
@@ -123,7 +134,30 @@ def load_published(model: XDetrModel, published: Published) -> tuple[PartReport,
         reports.append(_load_text_encoder(model, published.text_encoder))
     for report in reports:
         _check_fit(model, report)
+    wanted = model.config.detector_config
+    if published.detector is not None:
+        directory = checkpoint_directory(published.detector)
+        found = detector_config(directory)
+        _check_same(directory, "detector_config", _SHAPE_OF_DETECTOR, found, wanted)
+        if published.backbone is None:
+            places = found.backbone_config, wanted.backbone_config
+            _check_same(directory, "detector_config.backbone_config", _SHAPE_OF_BACKBONE, *places)
+    if published.backbone is not None:
+        directory = checkpoint_directory(published.backbone)
+        found = ResNetConfig.from_dict(backbone_values(directory))
+        _check_same(directory, "detector_config.backbone_config", _SHAPE_OF_BACKBONE, found, wanted.backbone_config)
     return tuple(reports)
+
+
+def _check_same(directory: Path, place: str, keys: Iterable[str], found: Any, wanted: Any) -> None:
+    """Raises CheckpointError where a model of one configuration computes something else of the other's weights."""
+    for key in keys:
+        have, want = getattr(found, key), getattr(wanted, key)
+        if have != want:
+            raise CheckpointError(
+                f"{directory}: has {key} {json.dumps(have)}, the model {json.dumps(want)}; set model.preset, or "
+                f"model.config.{place}.{key}, to what the weights are of, or give others"
+            )
 
 
 def from_deformable_detr(
@@ -244,8 +278,7 @@ def backbone_values(name: Name) -> dict[str, Any]:
     values = _config_values(directory)
     if values.get("model_type") != "resnet":
         raise CheckpointError(f"{directory}: holds a {values.get('model_type')!r} model, not transformers' 'resnet'")
-    shape = ("embedding_size", "hidden_sizes", "depths", "layer_type", "hidden_act", "downsample_in_first_stage")
-    return RESNET50_BACKBONE | {key: values[key] for key in shape if key in values}
+    return RESNET50_BACKBONE | {key: values[key] for key in _SHAPE_OF_BACKBONE if key in values}
 
 
 def normalisation_of(name: Name) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
@@ -258,13 +291,14 @@ def normalisation_of(name: Name) -> tuple[tuple[float, ...], tuple[float, ...]] 
         return None
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-        scale = float(values.get("rescale_factor", 1 / 255))
+        scale = float(values.get("rescale_factor", 1 / 255)) if values.get("do_rescale", True) else 1.0
         mean, std = (tuple(map(float, values.get(key, default))) for key, default in _IMAGENET.items())
     except (ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{file}: cannot be read ({one_line(error)}); copy it again, or remove it") from error
     if not values.get("do_normalize", True):
         mean, std = (0.0,) * 3, (1.0,) * 3
-    if len(mean) != 3 or len(std) != 3 or min(std) <= 0 or abs(scale - 1 / 255) > 1e-6:
+    is_colour = len(mean) == len(std) == 3 and all(map(math.isfinite, (*mean, *std))) and min(std) > 0
+    if not is_colour or not abs(scale - 1 / 255) <= 1e-6:
         raise CheckpointError(
             f"{file}: must have image_mean and image_std of three colours and a rescale_factor of 1/255; photos are "
             "normalised in no other way here"

@@ -104,6 +104,13 @@ def test_fewer_samples_than_processes_are_refused() -> None:
         stream([2, 1], ranks=4)
 
 
+def test_large_shares_are_shares_and_none_leaves_a_dataset_out() -> None:
+    assert visits_of_a_pass([[30], [20]], [1e308, 1.5e308]) == (20, 30)
+    with pytest.raises(ConfigError, match="no pass of 50 samples has one of dataset 2 of it; give it a larger share"):
+        Stream(source="full", sizes=((30,), (20,)), batch_size=2, seed=0, rank=0, world_size=1, buffer=9,
+               shares=(1.0, 1e-3))  # fmt: skip
+
+
 def test_a_place_is_a_plain_value() -> None:
     assert Place(shard=1, visit=2, number=0) == Place(shard=1, visit=2, number=0)
 

@@ -248,6 +248,19 @@ def test_a_detector_of_other_stages_or_of_another_family_is_refused(tmp_path: Pa
         load_published(tiny_model(REFINED), Published(backbone=tmp_path / "roberta"))
 
 
+@pytest.mark.parametrize(("key", "value"), [("decoder_layers", 4), ("encoder_attention_heads", 2),
+                                            ("activation_function", "gelu")])  # fmt: skip
+def test_a_detector_whose_weights_the_model_would_use_for_another_function_is_refused(
+    tmp_path: Path, key: str, value: Any
+) -> None:
+    values = REFINED | {"encoder_n_points": 4, key: value}
+    values["encoder_n_points"] *= 2 if key == "encoder_attention_heads" else 1  # as many offsets
+    publish(tmp_path / "published", values, labels=1)
+    model = tiny_model(REFINED | {"backbone_config": dict(RESNET18)})
+    with pytest.raises(CheckpointError, match=rf"has {key} \S+, the model \S+; set model.preset, or model.config"):
+        load_published(model, Published(detector=tmp_path / "published"))
+
+
 def test_half_a_text_encoder_is_refused(tmp_path: Path) -> None:
     short = {k: v for k, v in TEXT.items() if k != "model_type"}
     BertModel(BertConfig(**short), add_pooling_layer=False).save_pretrained(tmp_path / "text")
@@ -285,7 +298,17 @@ def test_colours_are_normalised_as_the_published_weights_saw_them(tmp_path: Path
     assert normalisation_of(tmp_path) == ((0.5, 0.5, 0.4), (0.2, 0.3, 0.4))
     file.write_text(json.dumps({"do_normalize": False}))
     assert normalisation_of(tmp_path) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    for text in ('{"rescale_factor": 1}', '{"image_std": [0, 1, 1]}', '{"image_mean": 3}', "[", "[]"):
+    for text in (
+        '{"image_std": [NaN, 1, 1]}',
+        '{"image_mean": [0, Infinity, 1]}',
+        '{"do_rescale": false}',
+        '{"rescale_factor": NaN}',
+        '{"rescale_factor": 1}',
+        '{"image_std": [0, 1, 1]}',
+        '{"image_mean": 3}',
+        "[",
+        "[]",
+    ):
         file.write_text(text)
         with pytest.raises(CheckpointError, match=r"preprocessor_config\.json: "):
             normalisation_of(tmp_path)

@@ -10,7 +10,9 @@ from transformers import ResNetConfig, ResNetModel, RobertaConfig, RobertaModel
 
 from pipelines.train.build import build
 from pipelines.train.runfile import RunFile, parse_run_file
+from tests.data.loading.painted import painted_set
 from tests.model.tiny import detector_values
+from tests.pipelines.train.tiny_run import train_here, write_run_file
 from xdetr_data.errors import ConfigError
 from xdetr_model.errors import CheckpointError, ModelConfigError
 from xdetr_model.network.tokenizer import word_tokenizer
@@ -89,6 +91,68 @@ def test_a_text_encoder_brings_its_own_depth_and_width(tmp_path: Path) -> None:
         build(run_from(tmp_path, text_config={"num_hidden_layers": 6}))
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"depths": [3, 4, 24, 3]}, r"has depths \[3, 4, 24, 3\], the model \[3, 4, 23, 3\]; set model.preset, or"),
+        ({"hidden_act": "gelu"}, 'has hidden_act "gelu", the model "relu"'),
+        ({"downsample_in_bottleneck": True}, "has downsample_in_bottleneck true, the model false"),
+    ],
+)
+def test_a_backbone_whose_weights_the_model_would_use_for_another_function_is_refused(
+    tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    ResNetModel(ResNetConfig(**NARROW | {"depths": R101} | changed)).save_pretrained(tmp_path / "resnet")
+    roberta(tmp_path / "text", layers=1)
+    with pytest.raises(CheckpointError, match=message):
+        build(run_from(tmp_path))
+
+
+def test_a_text_encoder_without_its_tokenizer_is_refused(tmp_path: Path) -> None:
+    resnet(tmp_path / "resnet"), roberta(tmp_path / "text", layers=1)
+    for file in (tmp_path / "text").glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(CheckpointError, match=r"holds no tokenizer \(tokenizer\.json, .*copy it beside"):
+        build(run_from(tmp_path))
+    word_tokenizer(f"word{number}" for number in range(9)).save_pretrained(tmp_path / "text")
+    with pytest.raises(CheckpointError, match=r"the tokenizer has [\d,]+ tokens, the text encoder vectors for [\d,]+ "):
+        build(run_from(tmp_path))
+
+
+def plan_from(folder: Path, backbone: str, text: str) -> int:
+    """Exit code of the plan of a narrow ResNet-101 and RoBERTa, of photos of 64 pixels."""
+    run = run_from(folder)
+    start = {"from": "published", "backbone": backbone, "detector": None, "text_encoder": text}
+    detector = run.model.config["detector_config"] | {"d_model": 32}
+    file = write_run_file(
+        folder, batch__weak=0, data__unit="photo", model__preset="xdetr-r101", model__start=start,
+        model__config={"detector_config": detector},
+    )  # fmt: skip
+    full = folder / "full"
+    return train_here("--run", file, "--full", full if full.is_dir() else painted_set(full, [6], "full"), "--dry-run")
+
+
+def test_a_plan_looks_at_the_starting_weights_that_are_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    resnet(tmp_path / "resnet"), roberta(tmp_path / "text", layers=1)
+    here = str(tmp_path / "resnet"), str(tmp_path / "text")
+    assert plan_from(tmp_path, *here) == 0
+    said = capsys.readouterr().err
+    assert f"{here[0]}: 515 of the backbone's 515 weights taken" in said
+    assert f"{here[1]}: 21 of the text encoder's 21 weights taken" in said
+    assert plan_from(tmp_path, "microsoft/resnet-101", here[1]) == 0
+    said = capsys.readouterr().err
+    assert "microsoft/resnet-101 is not here: not looked at" in said
+    assert "21 of the text encoder's 21 weights taken" in said
+    ResNetModel(ResNetConfig(**NARROW, depths=[3, 4, 6, 3])).save_pretrained(tmp_path / "r50")
+    assert plan_from(tmp_path, str(tmp_path / "r50"), here[1]) == 1
+    assert "only 260 of the backbone's 515 weights are in it" in capsys.readouterr().err
+    assert plan_from(tmp_path, str(tmp_path / "nothing"), here[1]) == 1
+    assert f"{tmp_path / 'nothing'}: no such directory" in capsys.readouterr().err
+    (tmp_path / "resnet" / "preprocessor_config.json").write_text("{")
+    assert plan_from(tmp_path, *here) == 1
+    assert "preprocessor_config.json: cannot be read" in capsys.readouterr().err
+
+
 def test_a_text_encoder_with_fewer_positions_than_tokens_is_refused_at_the_start(tmp_path: Path) -> None:
     resnet(tmp_path / "resnet"), roberta(tmp_path / "text", layers=1, positions=60)
     with pytest.raises(ModelConfigError, match="max_text_tokens=256 is more than the 58 tokens"):
@@ -103,6 +167,10 @@ def test_a_text_encoder_with_fewer_positions_than_tokens_is_refused_at_the_start
         (
             "optimiser.rates={backbone: 0, text_encoder: 0, deformable_projections: 0, rest: 0}",
             "optimiser.rates are all 0",
+        ),
+        (
+            "schedule.rest={kind: step_drop, after_epoch: 0, gamma: 0, warmup_steps: 0}",
+            "schedule.rest has after_epoch 0 and gamma 0, so its rates would be 0 in every step",
         ),
     ],
 )

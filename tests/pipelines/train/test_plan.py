@@ -100,9 +100,22 @@ def test_what_is_wrong_with_several_datasets_is_said(tmp_path: Path, capsys: pyt
         (["--full", a, "--full", b, "--mix", "full=1"], "has 1 shares for 2 datasets of --full"),
         (["--full", a, "--full", b, "--mix", "full=1,0"], "must be written as full=3,1"),
         (["--full", a, "--full", b, "--mix", "val=1,1"], "must be written as full=3,1"),
+        (["--full", a, "--full", b, "--mix", "full=1,2", "--mix", "full=1,1"], "shares of --full are given twice"),
+        (["--full", a, "--full", b, "--mix", "full=1,0.001"], "no pass of 12 samples has one of dataset 2 of it"),
     ]:
         assert train_here("--run", file, *flags, "--dry-run") == 1
         assert message in told(capsys)
+
+
+def test_what_has_no_rate_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    full = painted_set(tmp_path / "full", [6], "full")
+    file = write_run_file(tmp_path, batch__weak=0, data__workers=0, schedule__length=1, optimiser__rates__backbone=0)
+    assert train_here("--run", file, "--full", full, "--dry-run") == 0
+    said = told(capsys)
+    assert said.count("0 (not trained)") == 1
+    assert "backbone" in said.partition("0 (not trained)")[0][-40:]
+    assert train_here("--run", file, "--full", full, "--out", tmp_path / "run") == 0
+    assert "not trained, as optimiser.rates say 0: backbone" in told(capsys)
 
 
 def test_every_set_to_evaluate_on_has_figures_of_its_own_and_one_without_boxes_is_told_of(

@@ -76,6 +76,8 @@ def test_whichever_key_is_missing_is_named(key: str) -> None:
         ("optimiser.rates.rest=.nan", "optimiser.rates.rest is nan"),
         ("optimiser.ema_decay=1", "optimiser.ema_decay is 1.0"),
         ("schedule.rest={kind: cosine}", "schedule.rest"),
+        ("schedule.rest.floor=5", "schedule.rest.floor is 5"),
+        ("loss.pseudo_weight=0", "loss.pseudo_weight is 0 and there is no source but --pseudo"),
         ("model.start={from: nowhere}", "model.start"),
         ("data.buffr=3", "--set data.buffr: the run file has no such key (nearest valid key: data.buffer)"),
         ("seed", "must be written as key.inner=value"),
@@ -92,7 +94,8 @@ def test_whichever_key_is_missing_is_named(key: str) -> None:
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key(change: str, message: str) -> None:
-    assert message in refusal(TOY, change)
+    only_pseudo = ("batch.full=0", "batch.pseudo=4") if change == "loss.pseudo_weight=0" else ()
+    assert message in refusal(TOY, *only_pseudo, change)
 
 
 DROP = "schedule.rest={kind: step_drop, after_epoch: 3, gamma: 0.1, warmup_steps: %d}"
