@@ -3,15 +3,21 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from pipelines.train.recipe import length_of
-from pipelines.train.runfile import dump_run_file, parse_run_file, read_run_file
+from pipelines.train.build import changed_config
+from pipelines.train.differences import differences
+from pipelines.train.recipe import group_plans, length_of
+from pipelines.train.runfile import LinearPart, dump_run_file, parse_run_file, read_run_file
 from xdetr_data.errors import ConfigError
+from xdetr_model.losses.criterion import Criterion
+from xdetr_model.network.configuration import AlignmentWeights, DetectionWeights
+from xdetr_model.network.presets import preset
 
 RUNS = Path(__file__).parents[3] / "manifests" / "runs"
 TOY = (RUNS / "toy.yaml").read_text()
@@ -154,6 +160,49 @@ def test_the_recipes_of_the_paper_have_its_epochs_and_rates(name: str) -> None:
     assert (run.optimiser.kind, run.optimiser.weight_decay, run.optimiser.ema_decay) == ("adamw", 1e-4, 0.9998)
     assert run.optimiser.scale_rates
     assert run.data.unit == ("photo" if "lvis" in name else "paragraph")
+    assert run.batch.full == 4
+    assert isinstance(run.schedule.text_encoder, LinearPart)
+    assert run.schedule.text_encoder.warmup_share > 0
+
+
+FINETUNED = {
+    *("title", "data_note", "model.preset", "batch.pseudo", "batch.weak", "optimiser.ema_warm_up"),
+    *("schedule.length", "schedule.rest.after_epoch", "evaluate.every_steps"),
+}
+CLASSES = {
+    *("data.crop", "data.shortest_px", "data.unit", "data.buffer"),
+    *("data.queries_per_photo", "data.absences_per_photo", "data.unknown_per_photo"),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in PAPER if name.startswith("finetune")])
+def test_the_other_settings_of_fine_tuning_are_those_of_pretraining(name: str) -> None:
+    before, after = (msgspec.to_builtins(read_run_file(RUNS / f"{one}.yaml")) for one in ("pretrain", name))
+    changed = {place for place, _, _ in differences(before, after, "")}
+    changed = {one for one in changed if not one.startswith(("model.start", "model.config", "optimiser.rates"))}
+    assert changed == FINETUNED | (CLASSES if "lvis" in name else {"data.crop"} if "refcoco" in name else set())
+    assert ("lvis" in name) == (list(after["data"]["shortest_px"]) == [800])
+    assert after["model"]["config"] == {}  # its losses are those of the checkpoint
+
+
+@pytest.mark.parametrize("name", ["pretrain_teacher", "pretrain"])
+def test_the_weights_of_the_losses_are_the_papers(name: str) -> None:
+    run = read_run_file(RUNS / f"{name}.yaml")
+    losses = Criterion.from_config(changed_config(preset(str(run.model.preset)).config, run.model.config))
+    assert losses.detection == DetectionWeights(objectness=1.0, giou=2.0, l1=5.0)
+    assert losses.alignment == AlignmentWeights(o2t=1.0, t2o=1.0, i2c=1.0, c2i=1.0)
+    assert losses.objectness.kind == "bce"
+    assert losses.rules.layers == "all"
+
+
+def test_rates_are_scaled_by_the_full_photos_of_all_processes() -> None:
+    def backbone(*changes: str) -> float:
+        return group_plans(read_run_file(RUNS / "pretrain.yaml", changes), 8)["backbone"].rate
+
+    assert backbone() == pytest.approx(1e-5 * 4 * 8 / 16)
+    assert backbone("batch.pseudo=20", "batch.weak=0") == backbone()
+    assert backbone("batch.full=8") == backbone("optimiser.accumulate=2") == pytest.approx(2 * backbone())
+    assert backbone("optimiser.scale_rates=false") == 1e-5
 
 
 def test_the_two_rounds_of_pretraining_differ_in_pseudo_labels_alone() -> None:

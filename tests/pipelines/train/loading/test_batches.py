@@ -131,6 +131,51 @@ def test_a_resumed_run_goes_on_with_the_same_keys_and_pixels_whatever_the_number
     assert after.counts == whole.counts
 
 
+@pytest.mark.parametrize("ranks", [1, 3, 8])
+def test_paragraphs_are_read_once_an_epoch_over_all_ranks_and_after_a_resume_with_other_loaders(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, ranks: int
+) -> None:
+    words = ("a red box", "the red box here", "one red thing", "box", "red")
+    groups = [[3, 1, 5], [2], [4, 4, 1, 2, 5]]  # of the photos of shards that are not alike
+    shards = [
+        [
+            sample(f"p_{n}_{row}", queries=[query(text, text, ()) for text in words[:count]])
+            for row, count in enumerate(c)
+        ]
+        for n, c in enumerate(groups)
+    ]
+    full: dict[SourceName, Path] = {"full": write_set(tmp_path / "full", shards)}
+    data = replace(PLAIN, unit="paragraph")
+
+    def visits(steps: Iterator[StepBatch]) -> list[tuple[str, str]]:
+        return [
+            (key, tokenizer.decode(ids, skip_special_tokens=True))
+            for step in steps
+            for key, ids in zip(step.full.keys, step.full.targets.input_ids, strict=True)
+        ]
+
+    found = []
+    for rank in range(ranks):
+        of_rank = {"sizes": {"full": 1}, "rank": rank, "world_size": ranks}
+        whole = visits(batches(full, tokenizer, data, **of_rank).epoch(0))
+        before = batches(full, tokenizer, replace(data, workers=1), **of_rank)
+        steps = before.epoch(0)
+        taken = visits(islice(steps, len(whole) // 2))
+        state = before.state_dict()
+        steps.close()
+        after = batches(full, tokenizer, replace(data, workers=2), **of_rank)
+        after.load_state_dict(state)
+        assert taken + visits(after.epoch(0)) == whole
+        found += whole
+    every = {
+        (f"p_{n}_{row}", text) for n, c in enumerate(groups) for row, count in enumerate(c) for text in words[:count]
+    }
+    assert len(every) == 27
+    assert len(found) == 27 // ranks * ranks
+    assert len(set(found)) == len(found)
+    assert set(found) <= every
+
+
 def test_a_state_of_another_order_is_refused_by_name(
     sets: dict[SourceName, Path], tokenizer: PreTrainedTokenizerBase
 ) -> None:
