@@ -1,7 +1,8 @@
 """The demo: the whole loop on a world that the project draws itself; each step says its command."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,11 @@ from xdetr_data.toyworld.truth import PhotoTruth, read_truth
 from xdetr_data.validation.label_score import LabelScore, TrueMention, score_labels
 
 Command = Callable[[list[str]], int | None]
+Programs = Mapping[str, Command]  # command lines by what they are called: they run one and return its exit code
 
 CHECKPOINT = "toy"
+DATA, SEARCH = "xdetr-data", "xdetr-search"
+SOUGHT = ("a red star", "the striped triangle", "a small blue circle")
 NARRATED = ("openimages", "coco", "flickr")
 
 # What labels are chosen by, beside --method paper --trace off, the first of the three datasets.
@@ -26,11 +30,10 @@ _RETHRESHOLDED = {
 }
 
 
-def run_demo(folder: Path, command: Command, *, photos: int, workers: int, seed: int) -> None:
-    """Draws, builds, labels, scores and reports; ``command`` runs a command line and returns its exit code.
-
-    Raises XdetrDataError where a step fails.
-    """
+def run_demo(folder: Path, programs: Programs, *, photos: int, workers: int, seed: int) -> None:
+    """Draws, builds, labels, reports, searches (with the extra ``search``) and scores; raises XdetrDataError where a
+    step fails."""
+    command = programs[DATA]
     world, mixed, locnar = folder / "world", folder / "mixed-star", folder / "locnar"
     common = ["--workers", str(workers), "--seed", str(seed)]
     _step(command, "draw a toy world in the formats of the real files", _draw(world, photos, common))
@@ -57,6 +60,8 @@ def run_demo(folder: Path, command: Command, *, photos: int, workers: int, seed:
         "report on the labels, beside those of more phrases",
         ["report", str(locnar), str(best), "--out", str(reports[1])],
     )
+    if find_spec("faiss") is not None:
+        reports.append(_search(programs[SEARCH], mixed, folder))
     print_scores({name: score_dataset(dataset, world) for name, dataset in labelled.items()})
     _say_results(mixed, best, reports)
 
@@ -147,20 +152,34 @@ def _say_results(mixed: Path, locnar: Path, reports: Sequence[Path]) -> None:
     console.say()
     console.say(f"photos and labels of people: {mixed}")
     console.say(f"photos that a model labelled: {locnar}")
-    for report in reports:
+    for report in reports[:2]:
         console.say(f"pictures and figures, for a browser: {report}")
+    for page in reports[2:]:
+        console.say(f"what three sentences found:          {page}")
     console.say()
     console.say("next steps")
     console.say(f"  look at every label and mend it    xdetr-data qa {locnar}          (docs/review.md)")
     console.say(f"  train on both                      xdetr-train --run toy --full {mixed} …")
     console.say("                                     (docs/training.md)")
+    if len(reports) > 2:
+        console.say(f"  search on in the browser           {SEARCH} serve {reports[2].parent / 'index'}")
     console.say("  with the real files                README.md, 'With the real files'")
 
 
-def _step(command: Command, title: str, arguments: Sequence[str]) -> None:
+def _search(command: Command, dataset: Path, folder: Path) -> Path:
+    """Indexes a dataset's photos and asks three queries; the page of their answers."""
+    index, page = folder / "index", folder / "search.html"
+    arguments = ["index", str(dataset), "--ckpt", CHECKPOINT, "--out", str(index), "--workers", "0"]
+    _step(command, "objects of the photos as vectors, to search", arguments, SEARCH)
+    arguments = ["query", str(index), *SOUGHT, "--top", "5", "--out", str(page)]
+    _step(command, "the instances that three sentences mean, with a page of them", arguments, SEARCH)
+    return page
+
+
+def _step(command: Command, title: str, arguments: Sequence[str], program: str = DATA) -> None:
     console.say()
     console.say(f"# {title}")
-    console.say(f"$ xdetr-data {shlex.join(arguments)}")
+    console.say(f"$ {program} {shlex.join(arguments)}")
     code = command(list(arguments))
     if code:
         raise XdetrDataError(f"the step '{title}' ended with code {code}; run its command by hand with --debug")

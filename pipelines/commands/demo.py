@@ -26,7 +26,8 @@ def demo(
     """Run the whole loop on a small world that is drawn on the spot: no downloads, a few minutes.
 
     Builds shards from annotations, labels spoken descriptions with the bundled checkpoint, scores these labels against
-    the truth, and makes a report with pictures. Each step prints the command that does it by hand.
+    the truth, makes a report with pictures, and searches the photos for three things. Each step prints the command that
+    does it by hand.
 
     **Examples**
 
@@ -34,13 +35,19 @@ def demo(
 
     `xdetr-data demo --keep demo --photos 2000`
     """
-    from pipelines.demo import run_demo
+    from typer.main import get_command
+
+    from pipelines.demo import DATA, SEARCH, run_demo
+    from pipelines.search.cli import app as search
 
     folder = keep if keep is not None else Path(tempfile.mkdtemp(prefix="xdetr-demo-"))
     if keep is not None and keep.exists():
         raise typer.BadParameter(f"--keep {keep} exists already; name a new folder")
     processes = options.processes(workers)
-    program = functools.partial(context.find_root().command.main, standalone_mode=False)
-    run_demo(folder, program, photos=photos, workers=processes, seed=seed)
+    commands = {DATA: context.find_root().command, SEARCH: get_command(search)}
+    programs = {
+        name: functools.partial(one.main, prog_name=name, standalone_mode=False) for name, one in commands.items()
+    }
+    run_demo(folder, programs, photos=photos, workers=processes, seed=seed)
     console.say(f"everything is in {folder}")
     return options.DONE

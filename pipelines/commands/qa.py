@@ -30,6 +30,10 @@ def qa(
         str | None,
         typer.Option(metavar="PRED", help="Predictions of xdetr-eval on it: shown beside the labels, right or wrong."),
     ] = None,
+    answers: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="What xdetr-search query --out FILE.json found: a field and a saved view."),
+    ] = None,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> int:
@@ -47,16 +51,21 @@ def qa(
 
     `xdetr-data qa shards/flickr30k-test --predictions predictions/flickr30k-flickr30k-test-1a2b3c4d`
 
+    `xdetr-data qa shards/mixed-star --answers red-cars.json`
+
     `xdetr-data qa shards/mixed-star --where "source=vg and text~'traffic light'" --name vg-lights`
     """
     from dataclasses import asdict
 
-    from pipelines.qa.app import check_free, serve
+    from pipelines.listening import check_free
+    from pipelines.qa.app import serve
     from pipelines.qa.database import fiftyone
     from pipelines.qa.importer import check_photos, import_dataset
     from pipelines.qa.where import parse_where
+    from pipelines.search.answers import read_answers
     from xdetr_data.storage import Folder
 
+    found = None if answers is None else read_answers(answers)
     wanted = None if where is None else parse_where(where)
     folder = Folder(dataset)
     check_photos(folder)
@@ -74,6 +83,11 @@ def qa(
         console.say(
             f"{done.name}: {count:,} predicted boxes in the field {PREDICTIONS}, eval_tp, eval_fp and eval_fn count"
         )
+    if found is not None:
+        from pipelines.qa.answered import ANSWERS, show_answers
+
+        count = show_answers(fo, filled, found)
+        console.say(f"{done.name}: {count:,} answers in the field {ANSWERS}; the saved view {ANSWERS} has their photos")
     if json:
         console.print_json(asdict(done))
     console.say(

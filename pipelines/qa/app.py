@@ -1,16 +1,14 @@
 """The App, served on this machine until it is interrupted."""
 
 import signal
-import socket
 import sys
 import time
 from contextlib import redirect_stdout, suppress
 from typing import Any
 
 from pipelines import console
+from pipelines.listening import LOOPBACK, check_free, url_of
 from xdetr_data.errors import ConfigError
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def serve(fo: Any, dataset: Any, *, address: str, port: int) -> None:
@@ -28,7 +26,8 @@ def serve(fo: Any, dataset: Any, *, address: str, port: int) -> None:
             f"FiftyOne's App did not start in time ({error}); the dataset {dataset.name!r} is filled: "
             "say the command again when the machine is less busy"
         ) from error
-    console.say(f"look at it: http://{address}:{port}/datasets/{dataset.name}   (Ctrl-C ends the App, not the dataset)")
+    place = f"{url_of(address, port)}datasets/{dataset.name}"
+    console.say(f"look at it: {place}   (Ctrl-C ends the App, not the dataset)")
     # The server is a process of its own, which would outlive this one where it is told to end and does not say so.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -37,16 +36,3 @@ def serve(fo: Any, dataset: Any, *, address: str, port: int) -> None:
                 time.sleep(3600)
     finally:
         session.close()
-
-
-def check_free(address: str, port: int) -> None:
-    """Raises ConfigError where something else listens on the port: FiftyOne would wait for it for a minute."""
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
-    except (OSError, OverflowError) as error:
-        raise ConfigError(
-            f"--address {address} --port {port}: cannot be used ({error}); choose another --port"
-        ) from error

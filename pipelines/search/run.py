@@ -118,7 +118,7 @@ def index_photos(asked: Asked, out: Folder, *, workers: int, gpus: int, existing
 def _prepare(asked: Asked, out: Folder, encoder: Any) -> _Prepared:
     name = asked.model.ckpt
     model = Model(
-        ckpt=os.path.abspath(name) if os.path.isdir(name) else name,
+        ckpt=os.path.abspath(name) if os.path.isfile(os.path.join(name, "config.json")) else name,
         fingerprint=encoder.fingerprint(),
         precision=asked.model.precision,
         dim=encoder.dim,

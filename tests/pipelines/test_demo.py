@@ -9,7 +9,8 @@ from typer.main import get_command
 
 from pipelines.bundled import checkpoint
 from pipelines.cli import app
-from pipelines.demo import CHECKPOINT
+from pipelines.demo import CHECKPOINT, SOUGHT
+from pipelines.search.cli import app as search_app
 from tests.pipelines.browser import artefacts, needs_chromium, screenshot, visit
 from tests.pipelines.report.document import parse
 from tests.pipelines.tiny import Ended, files_of, manifest_of, records_of, run_cli
@@ -32,11 +33,9 @@ def demo(folder: Path) -> Ended:
 
 
 def commands(demo: Ended) -> list[list[str]]:
-    """What the demo says to do by hand, without the program's name."""
+    """What the demo says to do by hand."""
     lines = [line.removeprefix("$ ") for line in demo.stderr.splitlines() if line.startswith("$ ")]
-    words = [shlex.split(line) for line in lines]
-    assert {one[0] for one in words} == {"xdetr-data"}
-    return [one[1:] for one in words]
+    return [shlex.split(line) for line in lines]
 
 
 def table(demo: Ended) -> dict[str, list[float]]:
@@ -67,24 +66,25 @@ def test_the_table_scores_the_labels_that_the_shards_hold(demo: Ended, folder: P
 
 def test_every_printed_command_is_one_that_the_program_takes(demo: Ended) -> None:
     said = commands(demo)
-    assert [one[0] for one in said] == [
+    assert [one[1] for one in said] == [
         "toyworld", "build-mixed-star", "validate", "pseudo-label", "rethreshold", "rethreshold", "report", "report",
+        "index", "query",
     ]  # fmt: skip
-    for words in said:
-        _parse(words)
+    for program, *words in said:
+        _parse(program, words)
 
 
-def _parse(words: list[str]) -> None:
+def _parse(program: str, words: list[str]) -> None:
     """Fails as the command line would where a command or an option is not known, or a value is none."""
-    command: Any = get_command(app)
-    context = command.make_context("xdetr-data", list(words))
+    command: Any = get_command({"xdetr-data": app, "xdetr-search": search_app}[program])
+    context = command.make_context(program, list(words))
     while hasattr(command, "resolve_command"):
         name, command, words = command.resolve_command(context, list(words))
         context = command.make_context(name, list(words), parent=context)
 
 
 def test_a_printed_command_makes_the_same_bytes_by_hand(demo: Ended, folder: Path, tmp_path: Path) -> None:
-    words = next(one for one in commands(demo) if one[0] == "rethreshold" and "--trace" in one)
+    words = next(one[1:] for one in commands(demo) if one[1] == "rethreshold" and "--trace" in one)
     words[words.index("--out") + 1] = str(tmp_path / "again")
     ended = run_cli(*words)
     assert ended.code == 0, ended.stderr
@@ -100,12 +100,20 @@ def test_the_demo_does_not_warn_its_user(demo: Ended) -> None:
 
 def test_what_the_demo_names_at_its_end_is_there(demo: Ended, folder: Path) -> None:
     end = demo.stderr[demo.stderr.index("pseudo-labels against the truth") :]
-    for name in ("mixed-star", "locnar-multi-trace", "mixed-star.html", "locnar.html"):
+    for name in ("mixed-star", "locnar-multi-trace", "mixed-star.html", "locnar.html", "search.html", "index"):
         assert str(folder / name) in end
         assert (folder / name).exists()
     assert manifest_of(folder / "mixed-star").rows > 0
     assert f"xdetr-data qa {folder / 'locnar-multi-trace'}" in end
     assert "xdetr-train --run toy" in end
+    assert f"xdetr-search serve {folder / 'index'}" in end
+
+
+def test_its_queries_are_answered(demo: Ended, folder: Path) -> None:
+    page = (folder / "search.html").read_text()
+    for sought in SOUGHT:
+        assert sought in page
+    assert page.count("data:image/jpeg") >= 5
 
 
 @needs_chromium

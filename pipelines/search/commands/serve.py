@@ -29,7 +29,7 @@ def serve(
 
     `xdetr-search serve index`
     """
-    from pipelines.qa.app import LOOPBACK, check_free
+    from pipelines.listening import LOOPBACK, check_free, url_of
     from pipelines.search.encoder import QueryEncoder
     from pipelines.search.layout import read_index
     from xdetr_data.errors import ConfigError
@@ -51,7 +51,6 @@ def serve(
     if not is_mine:
         console.warn(f"--address {address}: whoever reaches this port can see all photos of the index")
     app = make_app(searcher, ["127.0.0.1", "localhost", "[::1]"] if is_mine else ["*"])
-    place = f"[{address}]" if ":" in address else address
-    console.say(f"look at it: http://{place}:{port}/   (Ctrl-C ends it)")
+    console.say(f"look at it: {url_of(address, port)}   (Ctrl-C ends it)")
     uvicorn.run(app, host=address, port=port, log_level="warning", access_log=False)
     return options.DONE
