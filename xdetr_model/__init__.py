@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xdetr_model.checkpoints.directory import Checkpoint, ModelCard, load_checkpoint, save_checkpoint
-    from xdetr_model.checkpoints.published import WeightReport, from_deformable_detr
+    from xdetr_model.checkpoints.published import from_deformable_detr
+    from xdetr_model.checkpoints.weight_names import WeightReport
     from xdetr_model.grounders.hugging_face import HfZeroShotGrounder
     from xdetr_model.grounders.protocol import Candidates, Grounder, PhraseQuery
     from xdetr_model.grounders.xdetr import XDetrGrounder
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "checkpoints.directory": ("Checkpoint", "ModelCard", "load_checkpoint", "save_checkpoint"),
-    "checkpoints.published": ("WeightReport", "from_deformable_detr"),
+    "checkpoints.published": ("from_deformable_detr",),
+    "checkpoints.weight_names": ("WeightReport",),
     "grounders.hugging_face": ("HfZeroShotGrounder",),
     "grounders.protocol": ("Candidates", "Grounder", "PhraseQuery"),
     "grounders.xdetr": ("XDetrGrounder",),

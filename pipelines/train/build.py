@@ -13,7 +13,8 @@ from pipelines.train.say import say
 from pipelines.train.typed import nearest
 from xdetr_data.errors import ConfigError
 from xdetr_model.checkpoints.directory import load_checkpoint
-from xdetr_model.checkpoints.published import Published, load_published, normalisation_of, text_values
+from xdetr_model.checkpoints.published import Published, load_published
+from xdetr_model.checkpoints.published_configs import normalisation_of, text_values
 from xdetr_model.errors import CheckpointError, XdetrModelError, one_line
 from xdetr_model.network.configuration import XDetrConfig
 from xdetr_model.network.loading import load_config

@@ -22,15 +22,9 @@ from transformers import (
 )
 
 from tests.model.tiny import BACKBONE, REFINED, TEXT, TWO_STAGE, detector_values, tiny_config, tiny_model
-from xdetr_model.checkpoints.published import (
-    TIMM_RESNETS,
-    Published,
-    from_deformable_detr,
-    load_published,
-    load_text_encoder,
-    normalisation_of,
-    translate,
-)
+from xdetr_model.checkpoints.published import Published, from_deformable_detr, load_published, load_text_encoder
+from xdetr_model.checkpoints.published_configs import TIMM_RESNETS, normalisation_of
+from xdetr_model.checkpoints.weight_names import translate
 from xdetr_model.errors import CheckpointError, ModelConfigError
 from xdetr_model.network.configuration import XDetrConfig
 from xdetr_model.network.model import XDetrModel
