@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from xdetr_data.accounting import Tally
-from xdetr_data.errors import InputError, XdetrDataError
+from xdetr_data.errors import InputError, XdetrDataError, shown
 from xdetr_data.storage import FileEntry, Folder
 
 MANIFEST = "manifest.json"
@@ -86,9 +86,19 @@ def tool_version() -> str:
 
 
 def write_manifest(folder: Folder, manifest: Manifest) -> None:
-    """Writes the manifest in this tool's version: the dataset is complete."""
+    """Writes the manifest in this tool's version, addresses without their secrets: the dataset is complete."""
     manifest = msgspec.structs.replace(manifest, manifest_version=MANIFEST_VERSION)
-    folder.write(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1))
+    values = _without_secrets(msgspec.to_builtins(manifest))
+    folder.write(MANIFEST, msgspec.json.format(msgspec.json.encode(values, order="deterministic"), indent=1))
+
+
+def _without_secrets(value: Any) -> Any:
+    """Every text of a value, keys among them, as it may be seen."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, dict):
+        return {_without_secrets(key): _without_secrets(one) for key, one in value.items()}
+    return [_without_secrets(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def read_manifest(folder: Folder) -> Manifest:

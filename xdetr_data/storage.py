@@ -123,6 +123,13 @@ class Folder:
         with self._reading(path, "reached"):
             return bool(fs.exists(path))
 
+    def is_folder(self, name: str = "") -> bool:
+        """Whether the name (or the folder itself) is a folder that is there."""
+        fs, root = self._fs_root
+        path = self.path(name) if name else root
+        with self._reading(path, "reached"):
+            return bool(fs.isdir(path))
+
     def size(self, name: str) -> int | None:
         """Size of a file in bytes, or None where there is none."""
         fs, _ = self._fs_root
@@ -248,3 +255,9 @@ class Folder:
         for path in [*self._glob(f".*{_TEMPORARY}*"), *self._glob(f"*/.*{_TEMPORARY}*")]:
             with _output(self._named(path)):
                 self._fs_root[0].rm_file(path)
+
+
+def split_address(address: str) -> tuple[Folder, str]:
+    """The folder that a file at a path or an address is in, and its name there."""
+    folder, sign, name = address.rpartition("/")
+    return Folder(folder or sign or "."), name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,9 +20,9 @@ def report(
         list[str],
         typer.Argument(metavar="OUT [OUT2 [OUT3]]", help="One to three datasets: paths or any fsspec addresses."),
     ],
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    out: Annotated[str, typer.Option(metavar="FILE", help="The page to write: a path or an address.")] = "report.html",
     png: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write the charts and the drawn samples as PNG files.")
+        str | None, typer.Option(metavar="DIR", help="Also write the charts and the drawn samples as PNG files.")
     ] = None,
     samples: Annotated[
         int, typer.Option(min=0, max=MAX_SAMPLES, help="Photos in the gallery, and labels among the lowest-scored.")
@@ -46,7 +45,7 @@ def report(
     """
     from pipelines.report.collect import collect_report, collect_side, open_datasets, side_names
     from pipelines.report.page import render_page
-    from xdetr_data.storage import Folder
+    from xdetr_data.storage import split_address
 
     if len(datasets) > MAX_DATASETS:
         raise typer.BadParameter(f"{len(datasets)} datasets do not fit side by side; give at most {MAX_DATASETS}")
@@ -58,42 +57,46 @@ def report(
             sides.append(collect_side(name, folder, manifest, seed=seed, samples=samples, advance=advance))
     found = collect_report(sides, seed=seed, samples=samples)
     page = render_page(found)
-    Folder(str(out.parent)).write(out.name, page)
+    folder, name = split_address(out)
+    folder.write(name, page)
     console.say(f"{_sentence(found)}: {out} ({len(page) / 1e6:,.1f} MB)")
     names = _write_figures(found, png) if png is not None else []
     if json:
-        console.print_json({"out": str(out), "bytes": len(page), "shared_photos": found.shared, "png": names})
+        console.print_json({"out": out, "bytes": len(page), "shared_photos": found.shared, "png": names})
     return options.DONE
 
 
-def _refuse_to_replace(out: Path, png: Path | None, *, overwrite: bool) -> None:
+def _refuse_to_replace(out: str, png: str | None, *, overwrite: bool) -> None:
     from xdetr_data.errors import OutputError
+    from xdetr_data.storage import Folder, split_address
 
-    if out.is_dir():
+    page, name = split_address(out)
+    figures = None if png is None else Folder(png)
+    if not name or page.is_folder(name):
         raise OutputError(f"{out}: is a folder; give the name of a page, as in --out {out}/report.html")
-    if out.exists() and not overwrite:
+    if page.exists(name) and not overwrite:
         raise OutputError(f"{out}: exists; choose another --out, or say --overwrite")
-    if png is not None and png.exists() and not png.is_dir():
+    if figures is not None and figures.exists() and not figures.is_folder():
         raise OutputError(f"{png}: is no folder; choose another --png")
-    if png is not None and png.is_dir() and any(png.glob("*.png")) and not overwrite:
+    if figures is not None and figures.names("*.png") and not overwrite:
         raise OutputError(f"{png}: holds PNG files; choose another --png, or say --overwrite")
 
 
-def _write_figures(found: Report, png: Path) -> list[str]:
+def _write_figures(found: Report, png: str) -> list[str]:
     """Writes the figures, and removes those of an earlier report that this one does not have."""
     from pipelines.report.figures import OWN_NAME, figures
     from xdetr_data.storage import Folder
 
-    folder = Folder(str(png))
+    folder = Folder(png)
     names = []
     with console.progress("drawing figures", 0) as advance:
         for name, data in figures(found):
             folder.write(name, data)
             names.append(name)
             advance(1)
-    for path in png.glob("*.png"):
-        if OWN_NAME.fullmatch(path.name) and path.name not in names:
-            path.unlink()
+    for name in folder.names("*.png"):
+        if OWN_NAME.fullmatch(name) and name not in names:
+            folder.remove(name)
     console.say(f"{len(names):,} figures: {png}")
     return names
 

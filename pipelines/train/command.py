@@ -145,6 +145,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _start(arguments: argparse.Namespace) -> int:
+    from pipelines.train.folder import local_folder
     from pipelines.train.job import Job, new_job, resumed_job
 
     where: dict[str, Any] = {"device": arguments.device}
@@ -152,11 +153,12 @@ def _start(arguments: argparse.Namespace) -> int:
     sources = {name: getattr(arguments, name) for name in ("full", "pseudo", "weak", "val")}
     given = {name: paths for name, paths in sources.items() if paths}
     if arguments.resume:
-        job = resumed_job(arguments.resume, moved=given, **where)
+        job = resumed_job(str(local_folder("--resume", arguments.resume)), moved=given, **where)
     else:
         changes = [*arguments.set, *([] if arguments.seed is None else [f"seed={arguments.seed}"])]
         goes_on = arguments.go_on or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-        job = new_job(arguments.run, changes, given, arguments.out, mix=arguments.mix, goes_on=goes_on, **where)
+        out = None if arguments.out is None else str(local_folder("--out", arguments.out))
+        job = new_job(arguments.run, changes, given, out, mix=arguments.mix, goes_on=goes_on, **where)
     if arguments.dry_run:
         from pipelines.train.plan import print_plan
 

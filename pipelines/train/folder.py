@@ -2,34 +2,38 @@
 
 run.yaml            the resolved run file
 started.json        the datasets, and which state of them, the number of processes
+.lock               held by the process that writes the run, as long as it lives
 metrics.jsonl       a line for every logged step and every evaluation
 events/             the same for TensorBoard
 checkpoints/        step-00001000.pt …: to resume from
 model/  best/       EMA model as a checkpoint directory: the last one, and the best on --val
 """
 
+import fcntl
 import hashlib
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 from safetensors import SafetensorError
 
 from pipelines.train.runfile import RunFile, dump_run_file, read_run_file
 from pipelines.train.say import in_one_line, say
-from xdetr_data.errors import InputError, OutputError
+from xdetr_data.errors import ConfigError, InputError, OutputError, shown
 from xdetr_data.loading.shard_set import open_shards
 from xdetr_data.manifest import MANIFEST
 from xdetr_data.storage import Folder
 
-RUN_FILE, STARTED, METRICS, EVENTS, CHECKPOINTS, MODEL, BEST = (
-    *("run.yaml", "started.json", "metrics.jsonl", "events", "checkpoints", "model", "best"),
+RUN_FILE, STARTED, METRICS, EVENTS, CHECKPOINTS, MODEL, BEST, LOCK = (
+    *("run.yaml", "started.json", "metrics.jsonl", "events", "checkpoints", "model", "best", ".lock"),
 )
+LOCK_PATIENCE_S = 15.0  # how long a process that is being ended may still hold the run
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +77,7 @@ def open_dataset(role: str, path: str) -> Dataset:
     if not shards.states_groups and os.environ.get("RANK", "0") == "0":
         say(f"--{role} {path}: its manifest does not say how many paragraphs it has; its Parquet has {paragraphs:,}")
     identity = hashlib.sha256(folder.read(MANIFEST)).hexdigest()
-    url = str(Path(path).resolve()) if folder.is_local else path
+    url = str(Path(folder.path("")).resolve()) if folder.is_local else path
     return Dataset(path=url, identity=identity, photos=shards.manifest.rows, paragraphs=paragraphs)
 
 
@@ -81,7 +85,16 @@ def begin(out: Path, run: RunFile, started: Started) -> None:
     """Claims an empty folder for a run; raises OutputError where it holds something."""
     check_free(out)
     write_whole(out / RUN_FILE, dump_run_file(run).encode())
-    write_whole(out / STARTED, msgspec.json.format(msgspec.json.encode(started)) + b"\n")
+    write_whole(out / STARTED, msgspec.json.format(msgspec.json.encode(_public(started))) + b"\n")
+
+
+def _public(started: Started) -> Started:
+    """Addresses without passwords: where one had any, ``--resume RUN --full ADDRESS`` gives it again."""
+    replace = msgspec.structs.replace
+    sources = {
+        role: tuple(replace(one, path=shown(one.path)) for one in all_) for role, all_ in started.sources.items()
+    }
+    return replace(started, sources=sources)
 
 
 def check_free(out: Path) -> None:
@@ -105,6 +118,40 @@ def read_begun(out: Path) -> tuple[RunFile, Started]:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{out / STARTED}: cannot be read ({error}); begin the run again") from error
     return read_run_file(out / RUN_FILE), started
+
+
+def local_folder(flag: str, address: str) -> Path:
+    """The folder of a run, a path or ``file://``; raises ConfigError for an address elsewhere."""
+    if "://" not in address:
+        return Path(address)
+    folder = Folder(address)
+    if not folder.is_local:
+        raise ConfigError(
+            f"{flag} {address}: a run is written to a folder of this machine or one that is mounted here; give that, "
+            "and copy the run there when it is done"
+        )
+    return Path(folder.path("").rstrip("/"))
+
+
+def hold(out: Path) -> IO[bytes]:
+    """Holds a run as long as the file is open and this process lives; raises OutputError where another one does.
+
+    The lock is the system's (POSIX): it ends with its process, however that ends, and holds on NFS, too.
+    """
+    handle = (out / LOCK).open("ab")
+    limit = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            if time.monotonic() < limit:
+                time.sleep(0.2)
+                continue
+            handle.close()
+            raise OutputError(
+                f"{out}: another process trains this run; let it finish or stop it, then --resume"
+            ) from error
+        return handle
 
 
 def holds_run(out: Path) -> bool:

@@ -77,8 +77,9 @@ def new_job(
         _check_twice(name, [one.path for one in opened[name]])
         for path in paths:
             _check_role(name, path)
-    for path in sources.get("val", ()):
-        _tell_of_nothing_to_measure(path)
+    without_reading = ("weak",) if out is not None else ("weak", "full", "pseudo")  # a plan is of manifests alone
+    for name, path in [(n, path) for n, paths in sources.items() for path in paths if n not in without_reading]:
+        _tell_of_no_boxes(name, path)
     folder = None if out is None else Path(out)
     if folder is not None and goes_on and holds_run(folder):
         check_same_run(folder, run, opened, shares)
@@ -125,12 +126,13 @@ def _check_role(role: str, path: str) -> None:
         )
 
 
-def _tell_of_nothing_to_measure(path: str) -> None:
-    """Warns where no photo of a set has a box, and so no phrase one to find."""
+def _tell_of_no_boxes(role: str, path: str) -> None:
+    """Warns where no photo of a set has a box, and so no phrase one to find or to learn."""
     folder = Folder(path)
     batches = (batch for stem in stems(read_manifest(folder)) for batch in read_batches(folder, stem, [_A_REGION]))
     if not any(len(batch.column(0).flatten()) for batch in batches):
-        warn(f"--val {path}: has no boxes, so there is nothing to measure on it; leave it out, or give one that has")
+        what = "nothing to measure on it" if role == "val" else "no object to learn on its photos"
+        warn(f"--{role} {path}: has no boxes, so there is {what}; leave it out, or give one that has")
 
 
 def _check_evaluation(sources: Collection[str]) -> None:

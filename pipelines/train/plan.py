@@ -31,7 +31,7 @@ def print_plan(job: Job, *, processes: int) -> None:
     tokens = int(model.config.max_text_tokens)
     batches = make_batches(run, job.training, job.shares, word_tokenizer(), tokens, group)
     length = length_of(run, batches.steps_per_epoch)
-    say(f"{run.title}: {length.total_steps:,} steps, {length.epochs:.2f} epochs of {length.steps_per_epoch:,} steps")
+    say(f"{run.title}: {length.total_steps:,} steps, {length.epochs:.2f} epochs of {length.an_epoch} steps")
     for line in [
         *_source_lines(job, length, processes),
         _epoch_line(job, length, processes),
@@ -64,7 +64,7 @@ def _epoch_line(job: Job, length: Length, processes: int) -> str:
     batch = int(getattr(job.run.batch, name))
     steps = steps_of_a_pass(visits_of(datasets)[other], processes, batch) // job.run.optimiser.accumulate
     return (
-        f"  an epoch goes over every {unit} of {name} once: {length.steps_per_epoch:,} steps "
+        f"  an epoch goes over every {unit} of {name} once: {length.an_epoch} steps "
         f"(over every {other}, data.unit={other}: {steps:,})"
     )
 

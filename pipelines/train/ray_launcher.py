@@ -9,7 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pipelines.train import folder
+from pipelines.train.failures import explain
 from pipelines.train.job import Job
 from pipelines.train.processes import PATIENCE
 from pipelines.train.say import in_one_line, say
@@ -88,6 +91,7 @@ def train_in_worker(config: dict[str, Any]) -> None:
     group = Group(rank=context.get_world_rank(), size=context.get_world_size(), device=get_device())
     try:
         train(job, group)
-    except (XdetrDataError, XdetrModelError) as error:
-        folder.write_whole(Path(job.out / FAILURE), in_one_line(error).encode())
+    except (XdetrDataError, XdetrModelError, torch.OutOfMemoryError) as error:
+        told = explain(error) if isinstance(error, torch.OutOfMemoryError) else None
+        folder.write_whole(Path(job.out / FAILURE), (told or in_one_line(error)).encode())
         raise

@@ -1,5 +1,6 @@
 """From a run file to the parts that train: batches, step, schedules. Each part is told values, never the file."""
 
+import math
 from dataclasses import dataclass
 
 import msgspec
@@ -22,15 +23,21 @@ from xdetr_model.train.step import GroupPlan, StepOptions, TrainStep
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Length:
-    """Optimiser steps: of an epoch, and of the whole run."""
+    """Optimiser steps: of an epoch (with ``accumulate`` not always whole ones: a step may begin in one epoch and end in
+    the next, so that the schedule's epochs are the loader's), and of the whole run."""
 
-    steps_per_epoch: int
+    steps_per_epoch: float
     total_steps: int
 
     @property
     def epochs(self) -> float:
         """How often the main source is seen."""
         return self.total_steps / self.steps_per_epoch
+
+    @property
+    def an_epoch(self) -> str:
+        """Steps of an epoch for people."""
+        return f"{self.steps_per_epoch:,.1f}".removesuffix(".0")
 
 
 def make_batches(
@@ -72,13 +79,14 @@ def data_config(run: RunFile) -> DataConfig:
 
 def length_of(run: RunFile, micro_steps_per_epoch: int) -> Length:
     """Raises ConfigError where an epoch gives no whole step, or where rates drop only after the end."""
-    steps_per_epoch = micro_steps_per_epoch // run.optimiser.accumulate
-    if not steps_per_epoch:
+    steps_per_epoch = micro_steps_per_epoch / run.optimiser.accumulate
+    if steps_per_epoch < 1:
         raise ConfigError(
             f"optimiser.accumulate is {run.optimiser.accumulate}, but an epoch has {micro_steps_per_epoch} batches; "
             "lower it or give more data"
         )
-    total = run.schedule.length * (steps_per_epoch if run.schedule.unit == "epochs" else 1)
+    in_epochs = run.schedule.unit == "epochs"
+    total = math.floor(run.schedule.length * steps_per_epoch) if in_epochs else run.schedule.length
     for name, part in (("text_encoder", run.schedule.text_encoder), ("rest", run.schedule.rest)):
         if isinstance(part, StepDropPart) and part.after_epoch * steps_per_epoch >= total:
             raise ConfigError(

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -21,10 +21,11 @@ from pipelines.train.processes import Group
 from pipelines.train.recipe import Length, length_of, make_batches, make_step
 from pipelines.train.runfile import EvaluatePart
 from pipelines.train.saved import load_newest, save_state
-from pipelines.train.say import duration, say, warn
+from pipelines.train.say import duration, in_one_line, say, warn
 from pipelines.train.stopping import StopRequest, stop_on_signals
-from xdetr_data.errors import ConfigError
+from xdetr_data.errors import ConfigError, InputError
 from xdetr_model.evaluate.driver import evaluate
+from xdetr_model.losses.targets import TargetCounts
 from xdetr_model.photos import PhotoTransform
 from xdetr_model.train.batch import StepBatch
 from xdetr_model.train.step import StepReport, TrainStep
@@ -47,6 +48,7 @@ class Training:
     best: float | None = None
     unreadable: int = 0
     metrics: Metrics | None = None
+    held: IO[bytes] | None = None
     clock: "Clock" = field(default_factory=lambda: Clock(0))
 
     @property
@@ -99,6 +101,8 @@ def train(job: Job, group: Group) -> int:
         finally:
             if training.metrics is not None:
                 training.metrics.close()
+            if training.held is not None:
+                training.held.close()
     if not code and group.is_first:
         say(f"done: {training.step.steps_done} steps; checkpoint in {training.out / folder.MODEL}")
     return code
@@ -114,6 +118,7 @@ def prepare(job: Job, group: Group) -> Training:
             "as samples and rates are laid out for them"
         )
     torch.manual_seed(job.run.seed)
+    held = _hold(out, group) if job.began is not None else None
     state = load_newest(out) if job.began is not None else None
     built = build(job.run, start=state is None)
     built.model.to(group.device)
@@ -124,10 +129,12 @@ def prepare(job: Job, group: Group) -> Training:
     if job.began is None:
         started = folder.Started(sources=job.sources, shares=job.shares, processes=group.size)
         group.first_does(lambda: folder.begin(out, job.run, started))
+        held = _hold(out, group)
     if state is not None:
         built.model.load_state_dict(state["model"])
     step = make_step(job.run, built.model, length, group.size)
     training = Training(job=job, out=out, group=group, built=built, batches=batches, step=step, length=length)
+    training.held = held
     if state is not None:
         step.load_state_dict(state["step_state"])
         batches.load_state_dict(state["loader"][group.rank])
@@ -141,6 +148,13 @@ def prepare(job: Job, group: Group) -> Training:
     return training
 
 
+def _hold(out: Path, group: Group) -> IO[bytes] | None:
+    """The run is this group's: its first process holds it."""
+    held: list[IO[bytes]] = []
+    group.first_does(lambda: held.append(folder.hold(out)))
+    return held[0] if held else None
+
+
 def _announce(training: Training, *, resumed: bool) -> None:
     length, sources = training.length, training.job.training
     counts = ", ".join(f"{name} {sum(one.photos for one in datasets):,}" for name, datasets in sources.items())
@@ -148,7 +162,7 @@ def _announce(training: Training, *, resumed: bool) -> None:
     say(
         f"{'resuming after' if resumed else 'training:'} "
         f"{f'step {training.step.steps_done} of ' if resumed else ''}{length.total_steps:,} steps "
-        f"({length.epochs:.1f} epochs of {length.steps_per_epoch:,}); photos: {counts}; "
+        f"({length.epochs:.1f} epochs of {length.an_epoch}); photos: {counts}; "
         f"{training.built.model.num_parameters():,} parameters; {processes}{training.group.device}"
     )
     if still := [name for name, plan in training.step.plans.items() if not plan.rate]:
@@ -164,9 +178,10 @@ def _take_steps(training: Training, request: StopRequest) -> int:
         _seed(job.run.seed, step.steps_done, training.group.rank)
         report = step(batches)
         keys = [key for batch in batches for key in batch.keys]
+        left_out = _left_out(batches)
         done = step.steps_done
         if done % save.log_every == 0 or training.is_done:
-            _report(training, report, keys)
+            _report(training, report, keys, left_out)
         code = training.group.largest(request.code)
         if code or training.is_done or done % save.every_steps == 0:
             _save(training)  # before the evaluation, which can fail for reasons of its own
@@ -207,9 +222,16 @@ def _seed(seed: int, step: int, rank: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
-def _report(training: Training, report: StepReport, keys: list[str]) -> None:
+def _left_out(batches: Sequence[StepBatch]) -> dict[str, int]:
+    """What of a step's texts and boxes was cut or left out of the losses, by reason, and of how many."""
+    counts = sum((one.targets.counts for batch in batches for one in batch), TargetCounts())
+    return {f"targets/{name}": value for name, value in asdict(counts).items()}
+
+
+def _report(training: Training, report: StepReport, keys: list[str], left_out: dict[str, int]) -> None:
     """A line for people and one for machines, which has a checksum of the first process's keys to compare runs by."""
     tables = training.group.gather(report.scalars())
+    counts = training.group.gather(left_out)
     unreadable = sum(training.group.gather(training.batches.counts.photos_unreadable))
     scalars = {name: sum(table[name] for table in tables) / len(tables) for name in tables[0]}
     if not training.group.is_first or training.metrics is None:
@@ -218,6 +240,7 @@ def _report(training: Training, report: StepReport, keys: list[str]) -> None:
     left = training.clock.left(done, total)
     pace = training.clock.pace(done, training.batches.waited_seconds)
     values: dict[str, Any] = {"epoch": done / training.length.steps_per_epoch, **scalars, **pace._asdict()}
+    values |= {name: sum(one[name] for one in counts) for name in left_out}
     values |= {"photos_unreadable": unreadable, "keys_crc32": crc32(" ".join(keys).encode())}
     training.metrics.add("train", done, values)
     parts = " ".join(f"{name}={scalars[name]:.3f}" for name in _shown(scalars))
@@ -254,7 +277,11 @@ def _figures(training: Training) -> dict[str, float]:
     sets = val_names([dataset.path for dataset in training.job.sources.get("val", ())])
     figures: dict[str, float] = {}
     for path, name in sets.items():
-        found = _figures_on(path, training.job.run.evaluate, training.built)
+        try:
+            found = _figures_on(path, training.job.run.evaluate, training.built)
+        except InputError as error:  # days of training are not lost for a set that only measures
+            warn(f"nothing was measured on --val {path}, and training goes on: {in_one_line(error)}")
+            continue
         if not found:
             warn(f"--val {path}: the photos that were evaluated have no boxes, so nothing was measured")
         figures |= {f"{name}/{figure}" if len(sets) > 1 else figure: value for figure, value in found.items()}

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from xdetr_data.errors import shown
 from xdetr_data.photos.ids import MAX_NAME_BYTES, photo_id, photo_name, unsafe_file_name
 from xdetr_data.sources.framing.files import ArrayChunk, ChunkRange, read_again
 from xdetr_data.sources.framing.json_stream import elements
@@ -164,8 +165,8 @@ class PhotoSource(ABC):
 
 
 def input_label(path: str) -> str:
-    """What the records call an input: its file name without folders and endings."""
-    name = path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".gz")
+    """What the records call an input: its file name without folders and endings, and of an address no secret."""
+    name = shown(path).rstrip("/").rsplit("/", 1)[-1].removesuffix(".gz")
     ending = next((ending for ending in _ENDINGS if name.endswith(ending)), "")
     return name.removesuffix(ending)
 

@@ -18,7 +18,7 @@ class StepDrop:
     gamma: float = 0.1
     warmup_steps: int = 0
 
-    def factor(self, step: int, total_steps: int, steps_per_epoch: int) -> float:
+    def factor(self, step: int, total_steps: int, steps_per_epoch: float) -> float:
         """See the module."""
         dropped = step >= self.after_epoch * steps_per_epoch
         return warmup(step, self.warmup_steps) * (self.gamma if dropped else 1.0)
@@ -33,7 +33,7 @@ class LinearDecay:
     def __post_init__(self) -> None:
         _check_shares(self.warmup_share, 0.0)
 
-    def factor(self, step: int, total_steps: int, steps_per_epoch: int) -> float:
+    def factor(self, step: int, total_steps: int, steps_per_epoch: float) -> float:
         """See the module."""
         warm = round(self.warmup_share * total_steps)
         return min(warmup(step, warm), max(0.0, (total_steps - step) / max(1, total_steps - warm)))
@@ -56,7 +56,7 @@ class CoolDown:
         if self.shape not in ("linear", "cosine"):
             raise ModelConfigError(f"shape={self.shape!r} is unknown: use linear or cosine")
 
-    def factor(self, step: int, total_steps: int, steps_per_epoch: int) -> float:
+    def factor(self, step: int, total_steps: int, steps_per_epoch: float) -> float:
         """See the module."""
         down = max(1, round(self.cooldown_share * total_steps))
         left = min(1.0, max(0.0, (total_steps - step) / down))

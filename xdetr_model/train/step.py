@@ -98,7 +98,7 @@ class TrainStep:
         plans: Mapping[GroupName, GroupPlan],
         *,
         total_steps: int,
-        steps_per_epoch: int,
+        steps_per_epoch: float,
         options: StepOptions,
     ):
         self.model = model.train()

@@ -11,14 +11,17 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from xdetr_data.accounting import Tally
 from xdetr_data.addresses.identity import file_identity
 from xdetr_data.addresses.reading import file_system, open_file
 from xdetr_data.addresses.trees import list_tree, open_address
 from xdetr_data.errors import InputError, OutputError, shown
+from xdetr_data.manifest import InputEntry, Manifest, read_manifest, write_manifest
 from xdetr_data.photos.photo import BadPhoto, read_photo
 from xdetr_data.sources.framing.bundle import Bundle
 from xdetr_data.sources.framing.files import input_bytes, open_input, read_input
 from xdetr_data.sources.framing.lines import expand_inputs, iter_line_chunks
+from xdetr_data.sources.protocol import input_label
 from xdetr_data.sources.web_captions import expand_tars, iter_web_photos
 from xdetr_data.storage import Folder
 
@@ -165,3 +168,21 @@ def test_addresses_are_shown_without_user_password_and_query(given: str, seen: s
     assert shown(given) == seen
     assert shown(seen) == seen
     assert str(InputError(given)) == seen
+
+
+def test_a_manifest_and_the_labels_of_inputs_tell_no_secret() -> None:
+    address = "https://user:pw@host/a.json?X-Amz-Signature=S3CRET"
+    assert input_label(address) == "a"
+    entry = InputEntry(role="mdetr", path=address, bytes=1, sha256="0")
+    made = Manifest(
+        **{"schema": 1, "recipe": "r", "tool_version": "0", "prefix": "p", "split": "train", "seed": 0},
+        **{"config": {"mdetr": [address], "models": {address: "x"}}, "config_hash": "h", "inputs": [entry]},
+        **{"exclusions": [], "accounting": Tally().to_builtins(), "rows": 0, "shards": [], "rejects": []},
+        warnings=[f"nothing in {address}"],
+    )
+    folder = Folder("memory://secrets")
+    write_manifest(folder, made)
+    text = folder.read("manifest.json")
+    assert b"S3CRET" not in text
+    assert b"pw" not in text
+    assert read_manifest(folder).inputs[0].path == "https://host/a.json"

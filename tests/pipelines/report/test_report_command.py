@@ -14,6 +14,7 @@ from tests.pipelines.report.document import Element, parse
 from tests.pipelines.tiny import Ended, run_cli
 from xdetr_data.accounting import Tally
 from xdetr_data.record import GroundedImage, Query
+from xdetr_data.storage import Folder
 
 
 def report(*datasets: str, out: Path, more: tuple[str, ...] = ()) -> Ended:
@@ -308,3 +309,15 @@ def test_json_says_what_was_written(people: str, tmp_path: Path) -> None:
         "shared_photos": 6,
         "png": [],
     }
+
+
+def test_a_page_is_written_to_an_address(people: str, tmp_path: Path) -> None:
+    flags = ("report", people, "--out", "memory://reports/page.html", "--png", "memory://reports/figures")
+    ended = run_cli(*flags)
+    assert ended.code == 0, ended.stderr
+    assert not (Path.cwd() / "memory:").exists()
+    kept = Folder("memory://reports")
+    assert kept.read("page.html").startswith(b"<!")
+    assert kept.names("figures/*.png")
+    assert "exists; choose another --out" in run_cli(*flags).stderr
+    assert run_cli(*flags, "--overwrite").code == 0
