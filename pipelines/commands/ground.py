@@ -57,8 +57,7 @@ def ground(
 
     photos, is_folder = photos_at(photo)
     _check_out(out, is_folder)
-    least = -2.0 if score_threshold is None else score_threshold  # below any cosine
-    rule = SelectionRule(method="multi", score_threshold=least)
+    rule = SelectionRule(method="multi", score_threshold=score_threshold)
     wanted = read_phrases(phrases, boxes)
     grounder = load_grounder(ckpt, device=device, precision=precision, batch_size=1)
     if ckpt == DEFAULT:

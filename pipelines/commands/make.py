@@ -58,13 +58,18 @@ def command_of(recipe: Callable[..., Any], *, has_model: bool = False) -> Callab
         if model.get("other_machine") and not values["resume"]:
             raise typer.BadParameter("--other-machine says where to go on: give --resume too, or leave it out")
         manifest = run_recipe(made, Folder(values["out"]), workers=workers, existing=how, **model)
-        return finish(
+        code = finish(
             manifest,
             values["out"],
             max_error_rate=values["max_error_rate"],
             as_json=values["json"],
             strict=values["strict"],
         )
+        if has_model:
+            from pipelines.labelling.scores import say_scores
+
+            say_scores(Folder(values["out"]), manifest)
+        return code
 
     flags = own_parameters(_RUN | (_MODEL if has_model else {}))
     return options.command(with_flags(make, [*parameters(kind), *flags], recipe.__doc__))

@@ -34,6 +34,7 @@ def _rethreshold(**values: Any) -> int:
     `xdetr-data rethreshold shards/locnar --score-threshold 0.3 --trace filter --out shards/locnar-0.3`
     """
     from pipelines.labelling.rethreshold import rethreshold as choose_again
+    from pipelines.labelling.scores import say_scores
     from pipelines.summary import finish
     from xdetr_data.storage import Folder
 
@@ -44,7 +45,9 @@ def _rethreshold(**values: Any) -> int:
     how = options.existing(resume=values["resume"], overwrite=values["overwrite"])
     manifest = choose_again(Folder(values["dataset"]), Folder(values["out"]), changes, workers=workers, existing=how)
     console.say(f"changed: {', '.join(f'{name}={value}' for name, value in changes.items()) or 'nothing'}")
-    return finish(manifest, values["out"], max_error_rate=1.0, as_json=values["json"])
+    code = finish(manifest, values["out"], max_error_rate=1.0, as_json=values["json"])
+    say_scores(Folder(values["out"]), manifest)
+    return code
 
 
 rethreshold: Callable[..., None] = options.command(

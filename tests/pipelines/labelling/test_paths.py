@@ -93,7 +93,7 @@ def test_every_path_gives_exactly_the_expected_labels(path: str, tmp_path: Path)
 
 
 def test_what_becomes_no_label_is_a_reject_that_says_why(tmp_path: Path) -> None:
-    record = built(tmp_path)[f"openimages_{ROOM}"]
+    record = built(tmp_path, score_threshold=0.0)[f"openimages_{ROOM}"]
     assert named_boxes(record) == {"a table": [TABLE]}
     out = tmp_path / "out"
     assert reject_counts(out) == {
@@ -113,8 +113,8 @@ def test_a_label_that_the_mouse_contradicts_is_a_reject(tmp_path: Path) -> None:
     assert sorted(disagreeing) == ["'a red ball' at [(9, 19)] (whole)", "'three dogs' at [(10, 20)] (whole)"]
 
 
-def test_a_threshold_below_zero_keeps_negative_scores(tmp_path: Path) -> None:
-    record = built(tmp_path, score_threshold=-1.0)[f"openimages_{ROOM}"]
+def test_by_default_no_score_is_too_low(tmp_path: Path) -> None:
+    record = built(tmp_path)[f"openimages_{ROOM}"]
     assert named_boxes(record) == {"a cat": [(10.0, 10.0, 60.0, 60.0)], "a table": [TABLE]}
 
 
@@ -145,7 +145,8 @@ def test_a_box_around_a_group_is_a_crowd_unless_it_is_dropped(verdict: Any, tmp_
     made = recipe(options_of(tmp_path, **flags), load=load_knowing)
     run_recipe(made, Folder(str(tmp_path / "out")), workers=0, existing="refuse")
     (room,) = [one for one in records_of(tmp_path / "out") if one.key == f"openimages_{ROOM}"]
-    assert [one.is_crowd for one in room.regions] == ([False, True] if verdict == "keep" else [False])
+    textless = [one.is_crowd for one in room.regions if one.provenance.source == "boxes"]
+    assert textless == ([True] if verdict == "keep" else [])
     assert reject_counts(tmp_path / "out").get(("box", "group-of-box"), 0) == (verdict == "drop")
 
 

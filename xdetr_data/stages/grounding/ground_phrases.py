@@ -70,7 +70,14 @@ class SelectionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         TraceMode,
         Meta(description="score: note how well a label agrees with the mouse; filter: also drop and rank by it."),
     ] = "off"
-    score_threshold: Annotated[float, Meta(description="A box that scores less is no label.")] = 0.0
+    score_threshold: Annotated[
+        float | None,
+        Meta(
+            description="A box that scores less is no label. X-DETR's scores are cosines, -1 to 1; those of other "
+            "detectors are probabilities, 0 to 1.",
+            extra={"default": "none"},
+        ),
+    ] = None
     max_plural: Annotated[int, Meta(description="Most boxes of a plural without a numeral (multi).")] = 10
     relative_threshold: Annotated[
         float, Meta(description="Share of the best score that a further box must reach (multi).")
@@ -92,7 +99,7 @@ class SelectionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ConfigError(f"--max-plural {self.max_plural} must be at least 1")
         if not 0 <= self.trace_weight < math.inf:
             raise ConfigError(f"--trace-weight {self.trace_weight} must be at least 0 and finite")
-        if not math.isfinite(self.score_threshold):
+        if self.score_threshold is not None and not math.isfinite(self.score_threshold):
             raise ConfigError(f"--score-threshold {self.score_threshold} must be a finite number")
 
 
@@ -120,7 +127,8 @@ def select_boxes(
     """
     if len(scores) == 0:
         return [], NO_CANDIDATE
-    able = [i for i, score in enumerate(scores) if score >= rule.score_threshold]
+    least = -math.inf if rule.score_threshold is None else rule.score_threshold
+    able = [i for i, score in enumerate(scores) if score >= least]
     if not able:
         return [], BELOW_THRESHOLD
     ranking = [float(score) for score in scores]
