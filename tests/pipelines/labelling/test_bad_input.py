@@ -220,7 +220,7 @@ def test_bad_input_is_rejected_by_name_and_spares_the_rest(kind: str, tmp_path: 
     case, world = CASES[kind], World()
     case.change(world)
     world.write(tmp_path)
-    manifest = labelled(tmp_path)
+    manifest = labelled(tmp_path, score_threshold=0.0)
     out = tmp_path / "out"
     expected = Counter(case.usual)
     expected.update(case.rejects)
