@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from pipelines.train.failures import explain
+from pipelines.train.recipe import length_of
+from pipelines.train.runfile import read_run_file
 from pipelines.train.saved import load_newest, save_state, saved_paths
 from tests.data.loading.painted import painted_set
 from tests.pipelines.train.tiny_run import (
@@ -150,14 +152,17 @@ def test_damaged_photos_are_left_out_of_the_evaluation_and_counted_in_training(
     assert len(lines(tmp_path / "run", "evaluate")) == 1
 
 
-def test_an_evaluation_that_fails_comes_after_the_save(
+def test_damage_of_a_whole_val_set_is_told_and_ends_no_run(
     tmp_path: Path, sets: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     val = write_set_with_damage(tmp_path / "val", 2, damaged=[0, 1])
     file = write_run_file(tmp_path, schedule__length=1, data__workers=0)
-    code, said = refusal(capsys, "--run", file, *sets, "--val", val, "--out", tmp_path / "run")
-    assert code == 1
+    assert train_here("--run", file, *sets, "--val", val, "--out", tmp_path / "run") == 0
+    said = capsys.readouterr().err
+    assert f"warning: nothing was measured on --val {val}, and training goes on: " in said
     assert "2 of 2 photos cannot be read (first: val_00000: " in said
+    assert lines(tmp_path / "run", "evaluate") == []
+    assert (tmp_path / "run" / "model" / "config.json").is_file()
     assert [path.name for path in saved_paths(tmp_path / "run")] == ["step-00000001.pt"]
 
 
@@ -346,3 +351,9 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
     assert "GiB" in plan
     assert "shared memory of a process's loader (/dev/shm): 0.00 GiB" in plan
     assert not (tmp_path / "run").exists()
+
+
+def test_with_accumulate_the_schedules_epochs_are_the_loaders(tmp_path: Path) -> None:
+    changes = {"optimiser__accumulate": 2, "schedule__unit": "epochs", "schedule__length": 4}
+    length = length_of(read_run_file(write_run_file(tmp_path, **changes), []), 5)
+    assert (length.steps_per_epoch, length.total_steps, length.epochs) == (2.5, 10, 4.0)
