@@ -6,7 +6,7 @@
     mdetr/final_mixed_{train,val}.json           paragraphs of COCO and Visual Genome photos
     mdetr/final_flickr_separateGT_{train,val,test}.json · mdetr/finetune_refcoco_{train,val,testA,testB}.json
     coco/instances_{train,val}2014.json · coco/captions_{train,val}2014.json
-    lvis/lvis_v1_{train,val}.json
+    lvis/lvis_{v1,v0.5}_{train,val}.json
     visual_genome/image_data.json                which of its photos are COCO's under another number
     refcoco/{refcoco,refcoco+}/refs(unc).p · refcoco/refcocog/refs({umd,google}).p
     refcoco/*/instances.json

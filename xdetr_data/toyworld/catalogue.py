@@ -53,8 +53,9 @@ def _coco_files() -> list[Output]:
     for split in ("train", "val"):
         found.append(_json(f"coco/instances_{split}2014.json", _COCO_HEAD, coco.CATEGORIES))
         found.append(JsonFile(f"coco/captions_{split}2014.json", ("images", "annotations"), _COCO_HEAD, None))
-        lvis_categories = partial(lvis.categories_json, split)
-        found.append(JsonFile(f"lvis/lvis_v1_{split}.json", ("images", "annotations"), _COCO_HEAD, lvis_categories))
+        for version in lvis.VERSIONS:
+            categories = partial(lvis.categories_json, version, split)
+            found.append(JsonFile(version.file(split), ("images", "annotations"), _COCO_HEAD, categories))
     return found
 
 

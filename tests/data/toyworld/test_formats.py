@@ -256,6 +256,35 @@ def test_pycocotools_loads_lvis_and_its_federation_is_sound(world: Path, truths:
     assert (len(of_train_set) == len(lvis.imgs)) == (split == "train")
 
 
+def told_by_photo(lvis: COCO) -> dict[int, tuple[object, ...]]:
+    """Of each photo its boxes with the names of their classes, and the names that are absent or not exhaustive."""
+    named = {number: one["name"] for number, one in lvis.cats.items()}
+    return {
+        number: (
+            [(one["id"], one["bbox"], named[one["category_id"]]) for one in lvis.imgToAnns[number]],
+            {named[one] for one in photo["neg_category_ids"]},
+            {named[one] for one in photo["not_exhaustive_category_ids"]},
+        )
+        for number, photo in lvis.imgs.items()
+    }
+
+
+def test_lvis_v05_says_of_a_photo_what_v1_says_with_a_file_name_other_class_ids_and_cocos_split(world: Path) -> None:
+    old = {split: load_coco(world / f"lvis/lvis_v0.5_{split}.json") for split in ("train", "val")}
+    new = {split: load_coco(world / f"lvis/lvis_v1_{split}.json") for split in ("train", "val")}
+    for split, lvis in old.items():
+        assert lvis.imgs.keys() == load_coco(world / f"coco/instances_{split}2014.json").imgs.keys() != set()
+        assert all((world / "photos/coco" / one["file_name"]).is_file() for one in lvis.imgs.values())
+        assert sorted(one["name"] for one in lvis.cats.values()) == sorted(n["name"] for n in new[split].cats.values())
+        assert {number: one["name"] for number, one in lvis.cats.items()} != {
+            n: c["name"] for n, c in new[split].cats.items()
+        }
+        assert sum(one["instance_count"] for one in lvis.cats.values()) == len(lvis.anns)
+    assert told_by_photo(old["train"]) | told_by_photo(old["val"]) == told_by_photo(new["train"]) | told_by_photo(
+        new["val"]
+    )
+
+
 def names_of(lvis: COCO) -> list[str]:
     return [category["name"].split("_(")[0] for category in lvis.cats.values()]
 

@@ -390,12 +390,19 @@ def spoken(name: str) -> str:
     return name.split("_(")[0].replace("_", " ")
 
 
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lvis") / "world"
+    assert run_cli("toyworld", "--photos=60", f"--out={path}", "--workers=0").code == 0
+    return path
+
+
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_the_toy_worlds_lvis_is_built_as_its_file_says(split: str, tmp_path: Path) -> None:
-    assert run_cli("toyworld", "--photos=60", f"--out={tmp_path / 'world'}", "--workers=0").code == 0
-    path = tmp_path / f"world/lvis/lvis_v1_{split}.json"
+@pytest.mark.parametrize("version", ["v1", "v0.5"])
+def test_the_toy_worlds_lvis_is_built_as_its_file_says(version: str, split: str, world: Path, tmp_path: Path) -> None:
+    path = world / f"lvis/lvis_{version}_{split}.json"
     ended = run_cli(
-        *("build", "lvis", f"--annotations={path}", f"--image-root=coco={tmp_path / 'world/photos/coco'}"),
+        *("build", "lvis", f"--annotations={path}", f"--image-root=coco={world / 'photos/coco'}"),
         *(f"--out={tmp_path / 'out'}", "--workers=0", f"--split={split}"),
     )
     assert ended.code == 0, ended.stderr

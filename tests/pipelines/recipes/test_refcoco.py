@@ -179,6 +179,36 @@ def test_all_sets_merge_without_any_photo_of_any_val_or_test(tmp_path: Path) -> 
     assert "sent_id 100 of ref_id 10: refcoco/refs(unc) says the same of this box" in details
 
 
+def test_of_the_toy_worlds_four_files_no_photo_is_left_that_any_of_them_evaluates_on(tmp_path: Path) -> None:
+    """Google's split is by objects, so that its own train photos are val photos, too: all of those go."""
+    write_toyworld(tmp_path / "world", photos=200, seed=3, workers=0)
+    refer = tmp_path / "world/refcoco"
+    names = ("refcoco/refs(unc).p", "refcoco+/refs(unc).p", "refcocog/refs(umd).p", "refcocog/refs(google).p")
+    told = {name: pickle.loads((refer / name).read_bytes()) for name in names}
+    ended = run_cli(
+        *("build", "refcoco", *(f"--refs={refer / name}" for name in names)),
+        *(f"--instances={refer / 'refcoco/instances.json'}", f"--image-root=coco={tmp_path / 'world/photos/coco'}"),
+        *("--exclude-eval", f"--out={tmp_path / 'out'}", "--workers=0"),
+    )
+    assert ended.code == 0, ended.stderr
+    check(tmp_path / "out")
+    every = [one for found in told.values() for one in found]
+    evaluated = {one["image_id"] for one in every if one["split"] != "train"}
+    google = told[names[-1]]
+    in_both = {one["image_id"] for one in google if one["split"] == "train"} & {
+        one["image_id"] for one in google if one["split"] == "val"
+    }
+    kept = {int(one.key.removeprefix("coco_")) for one in records_of(tmp_path / "out")}
+    assert in_both
+    assert kept == {one["image_id"] for one in every} - evaluated != set()
+    ledger = manifest_of(tmp_path / "out").exclusions
+    assert [Path(one.path).name for one in ledger] == [Path(name).name for name in names]
+    rejected = [one for one in rejects_of(tmp_path / "out") if one.reason == "excluded"]
+    assert {one.key for one in rejected} == {
+        f"coco_{one['image_id']:012d}" for one in every if one["split"] == "train" and one["image_id"] in evaluated
+    }
+
+
 def test_a_list_that_is_given_twice_hits_once(tmp_path: Path) -> None:
     write(tmp_path, {"refs(unc).p": refs(1) + refs(2, split="val") + refs(2)}, boxes(1, 2))
     assert build(tmp_path, "--exclude-eval", f"--exclude={tmp_path / 'refs(unc).p'}").code == 0
