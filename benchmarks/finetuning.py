@@ -30,10 +30,10 @@ def builds(world: Path) -> Mapping[str, tuple[list[str], list[str]]]:
     """By run file the flags that build its training set and its validation set."""
     coco, flickr = f"--image-root=coco={world / 'photos/coco'}", f"--image-root=flickr={world / 'photos/flickr'}"
     entities, refer = world / "flickr30k_entities", world / "refcoco"
-    refs = [
-        f"--refs={refer / name}" for name in ("refcoco/refs(unc).p", "refcoco+/refs(unc).p", "refcocog/refs(umd).p")
-    ]
-    boxes = f"--instances={refer / 'refcoco/instances.json'}"
+    sets = ("refcoco", "refcoco+", "refcocog")
+    pickles = ("refcoco/refs(unc).p", "refcoco+/refs(unc).p", "refcocog/refs(umd).p", "refcocog/refs(google).p")
+    refs = [f"--refs={refer / name}" for name in pickles]
+    inputs = [*(f"--instances={refer / name / 'instances.json'}" for name in sets), coco]
 
     def lvis(split: str) -> list[str]:
         return ["lvis", f"--annotations={world / f'lvis/lvis_v1_{split}.json'}", coco]
@@ -44,7 +44,7 @@ def builds(world: Path) -> Mapping[str, tuple[list[str], list[str]]]:
     return {
         "finetune_lvis_100": (lvis("train"), lvis("val")),
         "finetune_flickr30k": (captions("train"), captions("val")),
-        "finetune_refcoco": (["refcoco", *refs, boxes, coco, "--exclude-eval"], ["refcoco", *refs, boxes, coco]),
+        "finetune_refcoco": (["refcoco", *refs, *inputs, "--exclude-eval"], ["refcoco", refs[0], *inputs]),
     }
 
 
@@ -92,11 +92,14 @@ def main() -> None:
         "--seed", type=int, default=1000, help="of the world; 0 is the one of the start (default: 1000)"
     )
     parser.add_argument("--steps", type=int, default=300, help="of each run, four visits each (default: 300)")
+    parser.add_argument("--only", choices=list(builds(Path())), help="this run file alone")
     parser.add_argument("--val-photos", type=int, default=100, help="that are evaluated on (default: 100)")
     flags = parser.parse_args()
     write_toyworld(flags.dir / "world", photos=flags.photos, seed=flags.seed, workers=0)
     print("| run file | | AP50 | AR100 | recall@1 | recall@5 |\n|---|---|---|---|---|---|", flush=True)
     for name, split in builds(flags.dir / "world").items():
+        if flags.only not in (None, name):
+            continue
         folder = flags.dir / name
         for which, inputs in zip(("train", "val"), split, strict=True):
             call("pipelines.cli", "build", *inputs, f"--split={which}", f"--out={folder / which}", "--workers=0")

@@ -49,7 +49,7 @@ class RefcocoOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fie
     instances: Annotated[
         Files,
         flag(
-            "Boxes and sizes: the sets' instances.json, or COCO's instances_train2014.json. Repeatable.",
+            "Boxes and sizes: instances.json of every set, or COCO's instances_train2014.json. Repeatable.",
             metavar="FILE",
             is_place=True,
         ),

@@ -113,7 +113,7 @@ def test_a_toy_world_has_a_file_of_nearly_every_name(tmp_path: Path) -> None:
     found = listed(str(tmp_path / "toy"))
     missing = {name for name, one in found.items() if not one["paths"] and "jpg" not in name and "tsv" not in name}
     assert missing == {
-        "annotations.zip", "lvis_v0.5_*.json", "final_refexp_*.json", "region_descriptions.json"
+        "annotations.zip", "final_refexp_*.json", "region_descriptions.json"
     }  # fmt: skip
 
 

@@ -133,7 +133,8 @@ class ReferPickle(Source):
             (found[ref.image_id] for found in map(read_images, self.instances) if ref.image_id in found), None
         )
         if stated is None:
-            return Problem("image-not-in-instances", f"no --instances file has image {ref.image_id}")
+            detail = f"no --instances file has image {ref.image_id}; give that of its own set, too"
+            return Problem("image-not-in-instances", detail)
         named = name_photo(COLLECTION, stated.file_name)
         if isinstance(named, Problem):
             return named

@@ -95,7 +95,9 @@ def test_references_name_photos_with_the_sizes_of_the_instances_and_expressions_
         Stated("COCO_train2014_000000000007.jpg", 48, 64), None, Stated("9.jpg", 48, 10), None,
         Stated("COCO_train2014_000000000007.jpg", 48, 64),
     ]  # fmt: skip
-    assert references.problems[1] == Problem("image-not-in-instances", "no --instances file has image 8")
+    assert references.problems[1] == Problem(
+        "image-not-in-instances", "no --instances file has image 8; give that of its own set, too"
+    )
     assert references.problems[3].reason == "unreadable-reference"
     assert expressions.parent is not None
     assert expressions.parent.to_pylist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, None, None, None]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.sources.test_flickr30k import an_object, xml
+from tests.data.sources.test_flickr30k import FIXTURES, an_object, as_mdetr, mdetr_captions, needs_fixtures, xml
 from tests.pipelines.recipes.checks import check, check_interruption
 from tests.pipelines.tiny import (
     HEIGHT,
@@ -316,3 +316,25 @@ def test_the_toy_worlds_own_files_say_what_its_mdetr_file_says_but_for_unrelated
     assert len(theirs) - len(ours) <= len(train)
     assert all(ours[key] == theirs[key] for key in ours)
     assert len(ours) > 100
+
+
+@needs_fixtures
+def test_the_built_real_captions_are_those_of_mdetrs_own_conversion(tmp_path: Path) -> None:
+    entities = FIXTURES / "flickr30k_entities"
+    ended = run_cli(
+        "build", "flickr30k", f"--entities={entities}", f"--ids={entities / 'train.txt'}", "--metadata-only",
+        f"--out={tmp_path / 'out'}", "--workers=0",
+    )  # fmt: skip
+    assert ended.code == 0, ended.stderr
+    check(tmp_path / "out")
+    assert reject_counts(tmp_path / "out") == {}
+    theirs = mdetr_captions()
+    for record in records_of(tmp_path / "out"):
+        for query in record.queries:
+            photo, _, line = query.group.rpartition("#L")
+            caption, boxes, has_box = theirs.pop((photo, int(line)))
+            assert record.key == f"flickr_{photo}"
+            assert (query.text, [one.spans[0] for one in query.phrases if one.regions]) == (caption, has_box)
+            named = [(record.regions[region].box_xyxy, one.spans[0]) for one in query.phrases for region in one.regions]
+            assert as_mdetr(named) == boxes, query.group
+    assert not theirs

@@ -187,8 +187,9 @@ def test_of_the_toy_worlds_four_files_no_photo_is_left_that_any_of_them_evaluate
     told = {name: pickle.loads((refer / name).read_bytes()) for name in names}
     ended = run_cli(
         *("build", "refcoco", *(f"--refs={refer / name}" for name in names)),
-        *(f"--instances={refer / 'refcoco/instances.json'}", f"--image-root=coco={tmp_path / 'world/photos/coco'}"),
-        *("--exclude-eval", f"--out={tmp_path / 'out'}", "--workers=0"),
+        *(f"--instances={refer / name / 'instances.json'}" for name in ("refcoco", "refcoco+", "refcocog")),
+        *(f"--image-root=coco={tmp_path / 'world/photos/coco'}", "--exclude-eval"),
+        *(f"--out={tmp_path / 'out'}", "--workers=0"),
     )
     assert ended.code == 0, ended.stderr
     check(tmp_path / "out")

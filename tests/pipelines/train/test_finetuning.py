@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.train.runfile import RunFile, read_run_file
-from tests.pipelines.tiny import run_cli
+from tests.pipelines.tiny import reject_counts, run_cli
 from tests.pipelines.train.tiny_run import ROOT, lines, train_here
 from xdetr_data.toyworld.world import write_toyworld
 
@@ -61,6 +61,8 @@ def test_a_run_file_runs_as_written_on_what_its_commands_make(name: str, world: 
         flags = ["0.2" if flag == "0.01" else flag for flag in flags]  # of fewer photos a hundredth is none
         ended = run_cli(*flags, "--workers=0")
         assert ended.code == 0, ended.stderr
+        lost = {reason for _, reason in reject_counts(Path(flags[flags.index("--out") + 1]))}
+        assert not lost & {"image-not-in-instances", "reference-rejected"}
     flags = [on_disk(word, world, tmp_path) for word in train[1:]]
     flags[flags.index("--run") + 1] = str(RUNS / f"{name}.yaml")
     flags[flags.index("--out") + 1] = str(tmp_path / "run")
