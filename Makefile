@@ -3,7 +3,6 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-EXTRAS := dev
 BENCH_DIR ?= out/bench
 BENCH_SCALE ?= 1.0
 
@@ -13,17 +12,23 @@ BENCH_SCALE ?= 1.0
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
-setup: $(READY)  ## install into .venv
+setup: $(READY)  ## install into .venv, with all that the tests need
 
-$(READY): pyproject.toml constraints.txt
+$(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11 or say make PYTHON=…"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+
+$(VENV)/.ready-%: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@touch $@
+
+$(READY): $(VENV)/.ready-dev
 	# Of lvis, which tests compare with, the package alone: it would bring a second OpenCV, and that needs a display.
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps lvis
-	@touch $(READY)
+	@touch $@
 
-demo: $(READY)  ## the whole loop on a toy world, with the bundled checkpoint
+# What the demo needs and no more, unless all is there already.
+demo: $(or $(wildcard $(READY)),$(VENV)/.ready-demo)  ## the whole loop on a toy world, with the bundled checkpoint
 	$(BIN)/xdetr-data demo
 
 test: $(READY)  ## all tests that take no more than minutes, and the linters

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, NoReturn, ParamSpec
@@ -12,7 +13,7 @@ from typing import Annotated, Any, NoReturn, ParamSpec
 import typer
 from typer.exceptions import TyperException
 
-from pipelines import console
+from pipelines import console, extras
 from xdetr_data.errors import shown
 
 DONE, FAILED, USAGE, OVER_ERROR_RATE, INVALID, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -67,7 +68,7 @@ Workers = Annotated[
     int,
     typer.Option(
         help="Processes; 0 works in this one. With RAY_ADDRESS set: tasks at a time on that cluster.",
-        show_default="number of cores",
+        show_default="number of cores; 0 without Ray",
     ),
 ]
 DryRun = Annotated[
@@ -101,8 +102,13 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 
 def processes(workers: int) -> int:
-    """What ``--workers`` says, or where it is not given (-1) the cores that this process may use."""
-    return default_workers() if workers == -1 else workers
+    """What ``--workers`` says, or where it is not given (-1) the cores that this process may use; 0 without Ray."""
+    if workers != -1:
+        return workers
+    if find_spec("ray") is None:
+        console.say(f"one process works, as ray is not installed; for several: {extras.install_line('ray')}")
+        return 0
+    return default_workers()
 
 
 def default_workers() -> int:
@@ -161,6 +167,11 @@ def command(body: Callable[P, int | None], go_on: str = "go on with --resume") -
         except KeyboardInterrupt:
             console.fail(f"interrupted; what is finished stays: {go_on}")
             raise typer.Exit(INTERRUPTED) from None
+        except ModuleNotFoundError as error:
+            if (line := extras.missing(error)) is None:
+                raise
+            console.fail(line)
+            raise typer.Exit(USAGE) from None
         except (XdetrDataError, OSError, MemoryError) as error:
             if kwargs.get("debug"):
                 sys.stderr.write(shown(traceback.format_exc()))
@@ -180,4 +191,9 @@ def run(app: typer.Typer) -> NoReturn:
         if message := " ".join(error.format_message().split()):  # none where the help was shown in its place
             console.fail(f"{message} (see --help)")
         code = error.exit_code
+    except ModuleNotFoundError as error:  # a command that cannot even be imported
+        if (line := extras.missing(error)) is None:
+            raise
+        console.fail(line)
+        code = USAGE
     sys.exit(code)

@@ -36,7 +36,7 @@ from pipelines.search.layout import (
 )
 from pipelines.search.photos import PhotoPlan, plan_photos
 from pipelines.search.removed import alive_keys
-from pipelines.search.structure import PROBE_FROM, Vectors, load_faiss, open_vectors, write_probe, write_vectors
+from pipelines.search.structure import PROBE_FROM, Vectors, open_vectors, write_probe, write_vectors
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import ConfigError, InputError, OutputError
 from xdetr_data.manifest import tool_version
@@ -84,7 +84,6 @@ def index_photos(asked: Asked, out: Folder, *, workers: int, gpus: int, existing
     if gpus and not workers:
         raise ConfigError(f"--gpus {gpus} needs processes of their own: give --workers {gpus}, too")
     check_keep(asked.keep)
-    load_faiss()
     open_index_folder(out, existing, add=asked.add)
     plan_photos(asked.photos, known=frozenset(), limit=asked.limit)  # what is wrong with the photos is told first
     loading = replace(asked.model, device="cpu", batch_size=1) if workers else asked.model

@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from xdetr_data.errors import ConfigError, InputError
+from xdetr_data.errors import InputError
 from xdetr_data.storage import HashingWriter
 
 PROBE_FROM = 2_000_000  # objects: a scan of them takes some 0.2 s on two cores (docs/benchmarks/search.md)
@@ -30,22 +31,12 @@ Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-def load_faiss() -> Any:
-    """The module; raises ConfigError where it is not installed."""
-    try:
-        import faiss
-    except ImportError as error:
-        raise ConfigError(f"xdetr-search needs faiss ({error}): pip install 'xdetr-data[search]'") from error
-    return faiss
-
-
 class Flat:
     """All vectors ``[N, d]`` of a part, searched exactly."""
 
     def __init__(self, flat: Any) -> None:
-        self._faiss = load_faiss()
         self._flat = flat
-        self._vectors: Vectors = _view(self._faiss, flat)
+        self._vectors: Vectors = _view(flat)
 
     def __len__(self) -> int:
         """How many vectors there are."""
@@ -85,7 +76,7 @@ class Flat:
     def _selecting(self, mask: Mask | None) -> Any:
         if mask is None:
             return None
-        return self._faiss.SearchParameters(sel=_selector(self._faiss, mask))
+        return faiss.SearchParameters(sel=_selector(mask))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +88,8 @@ class Probe:
 
     def candidates(self, query: NDArray[np.float32], count: int, mask: Mask | None) -> Rows:
         """Rows that are probably the ``count`` best that ``mask`` allows, and others."""
-        faiss = load_faiss()
         wanted = max(LEAST_RERANKED, RERANKED * count)
-        selector = None if mask is None else _selector(faiss, mask)
+        selector = None if mask is None else _selector(mask)
         parameters = faiss.SearchParametersIVF(nprobe=self.probes, **({} if selector is None else {"sel": selector}))
         _, rows = self.lists.search(query[None], wanted, params=parameters)
         return np.unique(rows[rows >= 0])
@@ -110,11 +100,10 @@ def write_vectors(sink: HashingWriter, pieces: Iterable[Vectors], count: int, di
 
     Raises InputError where there are more or fewer.
     """
-    faiss = load_faiss()
     flat = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     flat.codes.resize(2 * dim * count)  # at once: a vector that grows is there twice
     flat.ntotal = count
-    place, end = _view(faiss, flat), 0
+    place, end = _view(flat), 0
     for piece in pieces:
         if end + len(piece) > count:
             raise InputError(f"there are more than the {count:,} vectors that were counted")
@@ -127,14 +116,12 @@ def write_vectors(sink: HashingWriter, pieces: Iterable[Vectors], count: int, di
 
 def open_vectors(path: str) -> Flat:
     """Maps a file of ``write_vectors`` on this machine into memory; raises InputError where it is none."""
-    faiss = load_faiss()
-    return Flat(_read(faiss, path, faiss.IO_FLAG_MMAP_IFC))
+    return Flat(_read(path, faiss.IO_FLAG_MMAP_IFC))
 
 
 def open_probe(path: str, probes: int) -> Probe:
     """Reads a file of ``write_probe``; raises InputError where it is none."""
-    faiss = load_faiss()
-    return Probe(_read(faiss, path, 0), probes)
+    return Probe(_read(path, 0), probes)
 
 
 def write_probe(sink: HashingWriter, flat: Flat) -> int:
@@ -143,7 +130,7 @@ def write_probe(sink: HashingWriter, flat: Flat) -> int:
     So many that for vectors of the part itself the 10 best are found as often as ``LEAST_RECALL`` says, at least a
     sixty-fourth of the lists.
     """
-    faiss, dim = load_faiss(), flat.dim
+    dim = flat.dim
     lists = 1 << max(0, round(math.log2(1.3 * math.sqrt(max(1, len(flat))))))
     lists = min(lists, max(1, len(flat) // 40))  # what k-means wants for each centre
     index = faiss.index_factory(
@@ -173,7 +160,7 @@ def _enough(flat: Flat, index: Any, lists: int, tried: Rows) -> int:
     return min(probes, lists)
 
 
-def _view(faiss: Any, flat: Any) -> Vectors:
+def _view(flat: Any) -> Vectors:
     """The vectors where faiss keeps them; valid as long as ``flat`` is."""
     count, dim = int(flat.ntotal), int(flat.d)
     if not count:
@@ -183,7 +170,7 @@ def _view(faiss: Any, flat: Any) -> Vectors:
     return view
 
 
-def _selector(faiss: Any, mask: Mask) -> Any:
+def _selector(mask: Mask) -> Any:
     return faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
 
 
@@ -192,7 +179,7 @@ def _error(dim: int, norm: float) -> float:
     return float(dim * np.finfo(np.float32).eps * 1.01 * norm)
 
 
-def _read(faiss: Any, path: str, flags: int) -> Any:
+def _read(path: str, flags: int) -> Any:
     try:
         return faiss.read_index(path, flags)
     except RuntimeError as error:

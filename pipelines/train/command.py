@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pipelines import extras
 from pipelines.bundled import run_file, run_files
 from pipelines.train.say import fail, in_one_line, say
 from pipelines.train.stopping import INTERRUPTED
@@ -127,6 +128,11 @@ def _run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         fail("interrupted before the first step; nothing is lost")
         return INTERRUPTED
+    except ModuleNotFoundError as error:
+        if (line := extras.missing(error)) is None:
+            raise
+        fail(line)
+        return USAGE
     except (XdetrDataError, XdetrModelError, OSError, MemoryError) as error:
         if arguments.debug:
             say(traceback.format_exc())

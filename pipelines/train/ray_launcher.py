@@ -36,12 +36,10 @@ def train_on_ray(job: Job, workers: int) -> int:
     """Trains with ``workers`` processes, a GPU each unless there is none or ``--device cpu``; the exit code."""
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)  # before ray is imported, which reads some of them then
-    try:
-        import ray
-        from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchConfig, TorchTrainer
-    except ImportError as error:
-        raise ConfigError(f"--launcher ray: {error}; install it with: pip install 'ray[train]'") from error
+    import ray
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
     assert job.out is not None
     out = job.out.resolve()
     if job.began is None:

@@ -29,20 +29,14 @@ def serve(
 
     `xdetr-search serve index`
     """
+    import uvicorn
+
     from pipelines.listening import LOOPBACK, check_free, url_of
     from pipelines.search.encoder import QueryEncoder
     from pipelines.search.layout import read_index
-    from xdetr_data.errors import ConfigError
+    from pipelines.search.server import Searcher, make_app
     from xdetr_data.storage import Folder
 
-    try:
-        import uvicorn
-
-        from pipelines.search.server import Searcher, make_app
-    except ImportError as error:
-        raise ConfigError(
-            f"the page needs starlette and uvicorn ({error}): pip install 'xdetr-data[search]'"
-        ) from error
     flags.check_device(device)
     check_free(address, port)
     encoder = QueryEncoder(read_index(Folder(index)), ckpt=ckpt, device=device)

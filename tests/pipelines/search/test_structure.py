@@ -3,13 +3,14 @@
 import math
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipelines.search.structure import Flat, load_faiss, open_probe, open_vectors, write_probe, write_vectors
+from pipelines.search.structure import Flat, open_probe, open_vectors, write_probe, write_vectors
 from xdetr_data.errors import InputError
 from xdetr_data.storage import Folder
 
@@ -80,7 +81,6 @@ def clustered(rng: np.random.Generator, count: int, dim: int) -> NDArray[np.floa
 def test_lists_find_nearly_what_exact_search_finds_and_are_the_same_bytes_again(
     tmp_path: Path, dim: int, request: pytest.FixtureRequest
 ) -> None:
-    faiss = load_faiss()
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)  # threads that wait for one another are slow where other tests run
     request.addfinalizer(lambda: faiss.omp_set_num_threads(threads))
