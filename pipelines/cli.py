@@ -58,6 +58,7 @@ app = lazy_group(
         ),
         "ground": _command("ground", "ground"),
         "rethreshold": _command("rethreshold", "rethreshold"),
+        "status": _command("status", "status"),
         "validate": _command("validate", "validate"),
         "stats": _command("stats", "stats"),
         "show": _command("show", "show"),
@@ -70,6 +71,7 @@ app = lazy_group(
     "Turns the public grounding datasets into training shards, and lets you look at every label.",
     name="xdetr-data",
     pretty_exceptions_enable=False,
+    add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback()(common)

@@ -31,7 +31,9 @@ def cluster(workers: int) -> Iterator[Any]:
         ray.init(address or "local", log_to_driver=False, logging_level="error", **({} if address else local))
     except Exception as error:  # ray raises plain Exceptions
         what = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        remedy = f"is RAY_ADDRESS={address} right?" if address else "give fewer --workers, or --workers 0: no Ray"
+        remedy = "give fewer --workers, or --workers 0: no Ray"
+        if address:
+            remedy = f"is RAY_ADDRESS={address} right, and RAY_AUTH_MODE=token set where the cluster asks for one?"
         raise XdetrDataError(f"Ray did not start ({what}); {remedy}") from error
     try:
         with redirect_stdout(sys.stderr):

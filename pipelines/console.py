@@ -3,8 +3,10 @@
 Nothing of a line is markup, and addresses stand in it without secrets.
 """
 
+import logging
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,46 +16,99 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.stage import Stage, every
 from xdetr_data.errors import shown
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
+SAY_S = 30.0  # how often a line says how far a stage is, where there is no terminal
+stages: list[Stage] = []  # those that run, and those that failed, the outermost first
+
+_log = logging.getLogger("xdetr-data")
+_log.setLevel(logging.INFO)
+_log.propagate = False
 _PLURALS = {"box": "boxes", "query": "queries"}
 
 
 @contextmanager
-def progress(title: str, total: int, *, is_bytes: bool = False) -> Iterator[Callable[[int], None]]:
-    """A bar with an ETA; yields the function that advances it. Without a terminal, a line at the start and the end."""
-    if not console.is_terminal:
+def progress(title: str, total: int, *, is_bytes: bool = False, unit: str = "") -> Iterator[Stage]:
+    """A bar with an ETA; yields the counter that advances it. Without a terminal, a line now and then."""
+    stage = Stage(title, total, "B" if is_bytes else unit)
+    stages.append(stage)
+    if console.is_terminal and _log.isEnabledFor(logging.INFO):
+        with _bar(stage):
+            yield stage
+    else:
         say(f"{title} …")
-        yield lambda _: None
+        with every(SAY_S, lambda: say(f"{time.strftime('%H:%M:%S')} {stage.line()}")):
+            yield stage
         say(f"{title}: done")
-        return
-    amount = DownloadColumn() if is_bytes else MofNCompleteColumn()
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        amount,
-        TimeRemainingColumn(elapsed_when_finished=True),
-        console=console,
-    ) as bar:
-        task = bar.add_task(title, total=total or None)
-        yield lambda count: bar.advance(task, count)
+    stages.remove(stage)
+
+
+@contextmanager
+def _bar(stage: Stage) -> Iterator[None]:
+    amount = DownloadColumn() if stage.unit == "B" else MofNCompleteColumn()
+    left = TimeRemainingColumn(elapsed_when_finished=True)
+    with Progress(TextColumn("{task.description}"), BarColumn(), amount, left, console=console) as bar:
+        task = bar.add_task(stage.title, total=stage.total or None)
+        stage.changed = lambda: bar.update(task, completed=stage.at)
+        yield
 
 
 def say(line: str = "") -> None:
     """A line for people."""
-    console.print(Text(shown(line)))
+    _log.info(shown(line))
+
+
+def detail(line: str) -> None:
+    """A line for those who want to know more (``--verbose``)."""
+    _log.debug(shown(line))
 
 
 def warn(line: str) -> None:
     """A line that should not be missed."""
-    console.print(Text.assemble(("warning:", "bold yellow"), f" {shown(line)}"))
+    _log.warning(shown(line))
 
 
 def fail(line: str) -> None:
     """The one line of an error."""
-    console.print(Text.assemble(("error:", "bold red"), f" {shown(line)}"))
+    _log.error(shown(line))
+
+
+def listen(verbosity: int) -> None:
+    """Which lines are shown: 0 all but details, 1 those too, with times; -1 warnings and errors only."""
+    _log.setLevel({-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}[verbosity])
+
+
+@contextmanager
+def also_to(handler: logging.Handler) -> Iterator[None]:
+    """Hands every line to a second handler, too, as long as the block runs; a log file has their times."""
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    _log.addHandler(handler)
+    try:
+        yield
+    finally:
+        _log.removeHandler(handler)
+        handler.close()
+
+
+class _ToPeople(logging.Handler):
+    """Shows lines on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints a line, with its time where details are wanted."""
+        line = record.getMessage()
+        before = f"{time.strftime('%H:%M:%S')} " if _log.level == logging.DEBUG else ""
+        if record.levelno >= logging.ERROR:
+            console.print(Text.assemble(("error:", "bold red"), f" {line}"))
+        elif record.levelno >= logging.WARNING:
+            console.print(Text.assemble(("warning:", "bold yellow"), f" {line}"))
+        else:
+            console.print(Text(before + line))
+
+
+_log.addHandler(_ToPeople())
 
 
 def plural(unit: str) -> str:
@@ -63,6 +118,8 @@ def plural(unit: str) -> str:
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """A table for people; columns after the first are numbers."""
+    if not _log.isEnabledFor(logging.INFO):
+        return
     result = Table(title=Text(title, "table.title"), title_justify="left")
     for position, name in enumerate(columns):
         result.add_column(Text(name), justify="right" if position else "left", overflow="fold")

@@ -11,6 +11,7 @@ BROUGHT_BY: dict[str, tuple[str, ...]] = {
     "s3fs": ("s3",),
     "safetensors": ("label", "train", "eval", "search"),
     "scipy": ("label", "train", "eval", "search"),
+    "shtab": ("train",),
     "spacy": ("label",),
     "starlette": ("search",),
     "tensorboard": ("train",),

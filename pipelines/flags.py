@@ -7,12 +7,13 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 import msgspec
 import typer
 
-from pipelines.options import parse_bytes, parse_number, parse_pairs
-from pipelines.recipe_options import metadata
+from pipelines.options import PLACES, parse_bytes, parse_number, parse_pairs
+from pipelines.recipe_options import BuildOptions, metadata
 
 Options = TypeVar("Options", bound=msgspec.Struct)
 
 AS_IT_WAS = "as it was"
+OF_RECIPE, OF_ALL = "What is made of it", "The dataset"  # panels of the help
 
 
 def parameters(options: type[msgspec.Struct], *, all_optional: bool = False) -> list[inspect.Parameter]:
@@ -20,7 +21,7 @@ def parameters(options: type[msgspec.Struct], *, all_optional: bool = False) -> 
 
     Where all are optional, what is not given is None and ``given`` leaves it out.
     """
-    return [_parameter(field, about, all_optional) for field, about in _fields(options)]
+    return [_parameter(field, about, panel, all_optional) for field, about, panel in _fields(options)]
 
 
 def parse(options: type[Options], values: Mapping[str, Any]) -> Options:
@@ -30,7 +31,7 @@ def parse(options: type[Options], values: Mapping[str, Any]) -> Options:
 
 def given(options: type[msgspec.Struct], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values that are given, by field."""
-    return {field.name: values[field.name] for field, _ in _fields(options) if values[field.name] is not None}
+    return {field.name: values[field.name] for field, _, _ in _fields(options) if values[field.name] is not None}
 
 
 def with_flags(body: Callable[..., Any], flags: list[inspect.Parameter], doc: str | None) -> Callable[..., Any]:
@@ -41,23 +42,29 @@ def with_flags(body: Callable[..., Any], flags: list[inspect.Parameter], doc: st
     return body
 
 
-def _fields(options: type[msgspec.Struct]) -> Iterator[tuple[msgspec.structs.FieldInfo, dict[str, Any]]]:
-    """The fields that are flags: a struct's own before those that it has from others."""
+def _fields(options: type[msgspec.Struct]) -> Iterator[tuple[msgspec.structs.FieldInfo, dict[str, Any], str]]:
+    """The fields that are flags, with the panel of the help that they stand in: a struct's own before those that it has
+    from others."""
     inherited = {name for base in options.__bases__ for name in getattr(base, "__struct_fields__", ())}
+    of_all = set(BuildOptions.__struct_fields__)
     about = metadata(options)
     fields = msgspec.structs.fields(options)
     for field in sorted(fields, key=lambda one: one.name in inherited):
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             yield from _fields(field.type)
         elif "text" in about[field.name]:
-            yield field, about[field.name]
+            is_place = about[field.name].get("is_place") or about[field.name].get("is_argument")
+            own = OF_ALL if field.name in of_all else getattr(options, "PANEL", OF_RECIPE)
+            yield field, about[field.name], PLACES if is_place else own
 
 
 def _plain(kind: Any) -> Any:
     return _plain(get_args(kind)[0]) if get_origin(kind) is Annotated else kind
 
 
-def _parameter(field: msgspec.structs.FieldInfo, about: Mapping[str, Any], is_optional: bool) -> inspect.Parameter:
+def _parameter(
+    field: msgspec.structs.FieldInfo, about: Mapping[str, Any], panel: str, is_optional: bool
+) -> inspect.Parameter:
     kind, default = _plain(field.type), field.default
     shown: Any = AS_IT_WAS if is_optional else about.get("default") or True
     if get_origin(kind) in (tuple, dict) or about.get("is_place"):  # of a place that is given twice, none is lost
@@ -68,10 +75,13 @@ def _parameter(field: msgspec.structs.FieldInfo, about: Mapping[str, Any], is_op
     names = [f"--{field.name.replace('_', '-')}"] if kind is bool else []
     if is_optional:
         kind, default = kind | None, None
+    text = about["text"] + (" [required]" if about.get("is_needed") and not is_optional else "")
     if about.get("is_argument"):
-        option: Any = typer.Argument(help=about["text"], metavar=about.get("metavar"), show_default=False)
+        option: Any = typer.Argument(help=text, metavar=about.get("metavar"), show_default=False)
     else:
-        option = typer.Option(*names, help=about["text"], metavar=about.get("metavar"), show_default=shown)
+        option = typer.Option(
+            *names, help=text, metavar=about.get("metavar"), show_default=shown, rich_help_panel=panel
+        )
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
     )

@@ -9,14 +9,18 @@ from typing import Any, Literal
 import msgspec
 
 from pipelines import console
+from pipelines.dataset_card import dataset_card
 from xdetr_data.errors import ConfigError, InputError, OutputError
-from xdetr_data.manifest import MANIFEST, InputEntry, Manifest, read_manifest, tool_version
+from xdetr_data.manifest import MANIFEST, InputEntry, Manifest, read_manifest, tool_version, write_manifest
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.storage import FileEntry, Folder
 
 WORK = "_work"
 RUN = f"{WORK}/run.json"
 LOCK = f"{WORK}/lock.json"
+STATUS, LOG = f"{WORK}/status.json", f"{WORK}/log.txt"  # what the run says of itself
+OF_THE_RUN = frozenset({LOCK, STATUS, LOG})
+CARD = "README.md"
 
 OTHER_FILES = "holds files that are no dataset of this tool"
 
@@ -58,7 +62,7 @@ def _content(out: Folder) -> str | None:
         return "holds a finished dataset"
     if out.exists(RUN):
         return "holds an unfinished run"
-    if any(name != WORK for name in out.names()) or set(out.names(f"{WORK}/*")) - {LOCK}:
+    if any(name != WORK for name in out.names()) or set(out.names(f"{WORK}/*")) - OF_THE_RUN:
         return OTHER_FILES
     return None
 
@@ -100,6 +104,13 @@ def claim_output(out: Folder, digest: str, existing: Existing) -> Manifest | Non
     return None
 
 
+def finish_output(out: Folder, manifest: Manifest) -> None:
+    """Writes the dataset's card and its manifest: the dataset is complete."""
+    out.write(CARD, dataset_card(manifest).encode())
+    write_manifest(out, manifest)
+    close_output(out)
+
+
 def close_output(out: Folder) -> None:
     """Removes what a run needed for itself, the claim and the lock last."""
     _clear_work(out)
@@ -107,7 +118,7 @@ def close_output(out: Folder) -> None:
 
 
 def _clear_work(out: Folder) -> None:
-    for name in set(out.names(f"{WORK}/*")) - {RUN, LOCK}:
+    for name in set(out.names(f"{WORK}/*")) - {RUN} - OF_THE_RUN:
         out.remove(name)
     out.sweep()
     out.remove(RUN)

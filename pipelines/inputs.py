@@ -60,25 +60,26 @@ def sources() -> tuple[Source, ...]:
     return tuple(msgspec.yaml.decode((folder / name).read_bytes(), type=Source) for name in names)
 
 
-def licence_of(path: str) -> str | None:
-    """Licence of an input, a file or a folder, by its name, or None where the name is of no known dataset."""
-    return next(
-        (one.licence for one in sources() for file in one.files if file.matches(path) or file.lies_in(path)), None
-    )
+def source_of(path: str) -> Source | None:
+    """The public dataset that an input is of, a file or a folder, by its name; None where no dataset has such a one."""
+    return next((one for one in sources() for file in one.files if file.matches(path) or file.lies_in(path)), None)
 
 
 def identify_inputs(roles: Sequence[tuple[str, str]], run: Executor) -> list[InputEntry]:
-    """Size, sha256 and licence of every (role, path), in their order; files are read in parallel."""
+    """Size, sha256 and dataset of every (role, path), in their order; files are read in parallel."""
     found: dict[str, tuple[int, str]] = {}
     paths = list(dict.fromkeys(path for _, path in roles))
     with console.progress("hashing inputs", len(paths)) as advance:
         for path, identity in run(_file_identity, None, paths):
             found[path] = identity
             advance(1)
-    return [
-        InputEntry(role=role, path=path, bytes=found[path][0], sha256=found[path][1], licence=licence_of(path))
-        for role, path in roles
-    ]
+    return [_entry(role, path, *found[path]) for role, path in roles]
+
+
+def _entry(role: str, path: str, size: int, sha256: str) -> InputEntry:
+    source = source_of(path)
+    known = {} if source is None else {"dataset": source.name, "homepage": source.homepage, "licence": source.licence}
+    return InputEntry(role=role, path=path, bytes=size, sha256=sha256, **known)
 
 
 def _file_identity(_: None, path: str) -> tuple[str, tuple[int, str]]:

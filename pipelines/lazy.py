@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 Loader = Callable[[], typer.Typer | Callable[..., Any]]
 
@@ -13,6 +13,25 @@ Loader = Callable[[], typer.Typer | Callable[..., Any]]
 def loader(module: str, name: str) -> Loader:
     """A command: a function of a module."""
     return lambda: getattr(import_module(module), name)
+
+
+class Command(TyperCommand):
+    """A command whose examples, the end of its docstring, stand below the flags as they are typed: unbroken, unframed,
+    so that they can be pasted."""
+
+    def __init__(self, name: str | None, *, help: str | None = None, **more: Any) -> None:
+        text, _, examples = (help or "").partition("**Example")
+        super().__init__(name, help=text, **more)
+        blocks = examples.partition("**")[2].split("\n\n")
+        self.examples = [" ".join(block.replace("`", "").split()) for block in blocks if block.strip()]
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:
+        """What typer shows, and the examples."""
+        super().format_help(ctx, formatter)
+        if self.examples:
+            typer.echo("Examples:\n")
+            for one in self.examples:
+                typer.echo(f"  {one}\n")
 
 
 class _Lazy(MutableMapping[str, Any]):
@@ -29,6 +48,8 @@ class _Lazy(MutableMapping[str, Any]):
                 command = typer.Typer(add_completion=False, rich_markup_mode="markdown")
                 command.command(name)(made)
                 made = command
+            for one in made.registered_commands:
+                one.cls = Command
             self._made[name] = typer.main.get_command(made)
             self._made[name].name = name
         return self._made[name]
@@ -54,7 +75,7 @@ def lazy_group(loaders: dict[str, Loader], help: str, **more: Any) -> typer.Type
             super().__init__(**attributes)
             self.commands = _Lazy(loaders)
 
-    group = typer.Typer(cls=Group, help=help, add_completion=False, rich_markup_mode="markdown", **more)
+    group = typer.Typer(cls=Group, help=help, rich_markup_mode="markdown", **{"add_completion": False} | more)
     group.callback()(lambda: None)
     return group
 

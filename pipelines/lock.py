@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from pipelines.folder import LOCK, WORK
+from pipelines.status import telling_status
 from xdetr_data.errors import OutputError
 from xdetr_data.storage import Folder
 
@@ -37,14 +38,15 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def locked(out: Folder) -> Iterator[None]:
-    """Holds the folder's lock; raises OutputError where another run holds it."""
+    """Holds the folder's lock, and says how the run stands; raises OutputError where another run holds it."""
     owner = _myself()
     _take(out, owner)
     stop = threading.Event()
     pulse = threading.Thread(target=_beat, args=(out, owner, stop), daemon=True)
     pulse.start()
     try:
-        yield
+        with telling_status(out):
+            yield
     finally:
         stop.set()
         pulse.join()
@@ -52,6 +54,12 @@ def locked(out: Folder) -> Iterator[None]:
             out.remove(LOCK)
             if not out.names(f"{WORK}/*"):
                 out.remove(WORK)
+
+
+def writer_of(out: Folder) -> Owner | None:
+    """Who writes the folder now; None where nobody does, or whoever did is gone."""
+    holder = _holder(out) if out.exists(LOCK) else None
+    return None if holder is None or _is_stale(holder) else holder
 
 
 def _myself() -> Owner:

@@ -1,10 +1,12 @@
 """Flags that several commands share, and the way every command ends: its exit code and its one-line errors."""
 
 import functools
+import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from types import NoneType
@@ -18,6 +20,12 @@ from xdetr_data.errors import shown
 
 DONE, FAILED, USAGE, OVER_ERROR_RATE, INVALID, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
+_UNQUOTED = (
+    "a pattern such as '*.jsonl' needs quotes, or the shell puts files in its place; several files: repeat the flag; "
+    "see --help"
+)
+PLACES = "What goes in, and where it comes out"
+RUN = "How it runs"  # the panel of flags that decide no byte of the output
 P = ParamSpec("P")
 
 
@@ -62,34 +70,52 @@ def check_share(value: float) -> float:
     return value
 
 
-Dataset = Annotated[str, typer.Argument(metavar="OUT", help="The dataset: a path or any fsspec address.")]
-Out = Annotated[str, typer.Option(help="Output folder: a path or any fsspec address (s3://…).")]
+Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset: a path or any fsspec address.")]
+Out = Annotated[
+    str,
+    typer.Option(
+        rich_help_panel=PLACES,
+        help="Output folder: a path or any fsspec address (s3://…). [required, unless with --dry-run]",
+    ),
+]
 Workers = Annotated[
     int,
     typer.Option(
+        rich_help_panel=RUN,
         help="Processes; 0 works in this one. With RAY_ADDRESS set: tasks at a time on that cluster.",
         show_default="number of cores; 0 without Ray",
     ),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print the plan with counts, bytes and an estimate; write nothing.")
+    bool,
+    typer.Option(
+        "--dry-run", rich_help_panel=RUN, help="Print the plan with counts, bytes and an estimate; write nothing."
+    ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier run of the same command stopped.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete what an earlier run left in --out.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", rich_help_panel=RUN, help="Go on where an earlier run of the same command stopped.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", rich_help_panel=RUN, help="Delete what an earlier run left in --out.")
+]
 MaxErrorRate = Annotated[
     float,
     typer.Option(
+        rich_help_panel=RUN,
         help="Share of photos lost to errors above which the run, though done, ends with code 3.",
         callback=check_share,
     ),
 ]
 Strict = Annotated[
     bool,
-    typer.Option("--strict", help="End with code 3, too, where an input gave nothing to the dataset."),
+    typer.Option(
+        "--strict", rich_help_panel=RUN, help="End with code 3, too, where an input gave nothing to the dataset."
+    ),
 ]
 Config = Annotated[
     Path | None,
     typer.Option(
+        rich_help_panel=RUN,
         help="YAML file with 'flag: value' lines; flags on the command line win.",
         callback=apply_config_file,
         is_eager=True,
@@ -97,8 +123,21 @@ Config = Annotated[
         exists=True,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", rich_help_panel=RUN, help="Say more: every shard and retry, with times.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=RUN, help="Say warnings and errors only.")]
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--log",
+        rich_help_panel=RUN,
+        dir_okay=False,
+        help="Append all that is said to a file, with times; a run under way also has it in OUT/_work/log.txt.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", rich_help_panel=RUN, help="Print the result as JSON on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", rich_help_panel=RUN, help="Show the traceback of an error.")]
 
 
 def processes(workers: int) -> int:
@@ -163,7 +202,8 @@ def command(body: Callable[P, int | None], go_on: str = "go on with --resume") -
         from xdetr_data.errors import ConfigError, XdetrDataError
 
         try:
-            code = body(*args, **kwargs)
+            with _said_as(**{name: kwargs.pop(name) for name in ("verbose", "quiet", "log") if name in kwargs}):
+                code = body(*args, **kwargs)
         except KeyboardInterrupt:
             console.fail(f"interrupted; what is finished stays: {go_on}")
             raise typer.Exit(INTERRUPTED) from None
@@ -183,13 +223,26 @@ def command(body: Callable[P, int | None], go_on: str = "go on with --resume") -
     return run
 
 
+@contextmanager
+def _said_as(*, verbose: bool = False, quiet: bool = False, log: Path | None = None) -> Iterator[None]:
+    """How much is said, as long as the block runs; what a file cannot take is an OSError, as of any other file."""
+    if verbose and quiet:
+        raise typer.BadParameter("--verbose and --quiet contradict each other")
+    console.listen(1 if verbose else -1 if quiet else 0)
+    try:
+        with nullcontext() if log is None else console.also_to(logging.FileHandler(log, encoding="utf-8")):
+            yield
+    finally:
+        console.listen(0)
+
+
 def run(app: typer.Typer) -> NoReturn:
     """Runs a command line and leaves with its exit code; a usage error, too, is one line. Without arguments: help."""
     try:
         code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
     except TyperException as error:
         if message := " ".join(error.format_message().split()):  # none where the help was shown in its place
-            console.fail(f"{message} (see --help)")
+            console.fail(f"{message} ({_UNQUOTED if 'unexpected extra argument' in message else 'see --help'})")
         code = error.exit_code
     except ModuleNotFoundError as error:  # a command that cannot even be imported
         if (line := extras.missing(error)) is None:

@@ -18,16 +18,17 @@ def flag(
     is_place: bool = False,
     bare: str | None = None,
     is_argument: bool = False,
+    is_needed: bool = False,
 ) -> msgspec.Meta:
     """What a field is as a flag: its help ``text``, what stands for its value, and how its default is shown.
 
     A value that ``is_place`` says where inputs lie, which does not decide what is made of them. ``bare`` is the name
-    of a NAME=VALUE that is given without one. What ``is_argument`` is given without a flag's name.
+    of a NAME=VALUE that is given without one. What ``is_argument`` is given without a flag's name. Without what
+    ``is_needed`` there is nothing to do, which ``check`` of the options says: the help marks it.
     """
-    return msgspec.Meta(
-        description=text,
-        extra={"metavar": metavar, "default": default, "is_place": is_place, "bare": bare, "is_argument": is_argument},
-    )
+    said = {"metavar": metavar, "default": default, "bare": bare}
+    said |= {"is_place": is_place, "is_argument": is_argument, "is_needed": is_needed}
+    return msgspec.Meta(description=text, extra=said)
 
 
 Bytes = Annotated[int, msgspec.Meta(extra={"parse": "bytes"})]

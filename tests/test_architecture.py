@@ -206,7 +206,7 @@ FIELDS = {
         *("shard", "rows", "files", "accounting", "config_hash"),
         *("seconds", "photos_per_second", "waiting_share", "machine", "groups"),
     ),
-    manifest.InputEntry: ("role", "path", "bytes", "sha256", "licence"),
+    manifest.InputEntry: ("role", "path", "bytes", "sha256", "dataset", "homepage", "licence"),
     manifest.ExclusionEntry: ("path", "format", "ids", "hits", "looked_for"),
     manifest.ShardEntry: ("shard", "rows", "files", "groups"),
     manifest.Manifest: (

@@ -17,12 +17,17 @@ MANIFEST_VERSION = 2  # 2: shards say how many groups they have
 
 
 class InputEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """An input file: what it was for, where it was, its bytes and sha256 as stored, and its licence if known."""
+    """An input file: what it was for, where it was, its bytes and sha256 as stored.
+
+    Of a file of a public dataset also that dataset's name, where it is described, and its licence.
+    """
 
     role: str
     path: str
     bytes: int
     sha256: str
+    dataset: str | None = None
+    homepage: str | None = None
     licence: str | None = None
 
 

@@ -17,6 +17,9 @@ _RUN = {
     "resume": (options.Resume, False),
     "overwrite": (options.Overwrite, False),
     "config": (options.Config, None),
+    "verbose": (options.Verbose, False),
+    "quiet": (options.Quiet, False),
+    "log": (options.LogFile, None),
     "json": (options.Json, False),
     "debug": (options.Debug, False),
 }

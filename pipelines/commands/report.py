@@ -18,7 +18,9 @@ MAX_DATASETS, MAX_SAMPLES = 3, 200
 def report(
     datasets: Annotated[
         list[str],
-        typer.Argument(metavar="OUT [OUT2 [OUT3]]", help="One to three datasets: paths or any fsspec addresses."),
+        typer.Argument(
+            metavar="DATASET [DATASET2 [DATASET3]]", help="One to three datasets: paths or any fsspec addresses."
+        ),
     ],
     out: Annotated[str, typer.Option(metavar="FILE", help="The page to write: a path or an address.")] = "report.html",
     png: Annotated[

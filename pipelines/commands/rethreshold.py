@@ -12,7 +12,7 @@ from pipelines.labelling.options import LabelOptions
 
 _RUN = {
     "dataset": (
-        Annotated[str, typer.Argument(metavar="OUT", help="A finished dataset of `pseudo-label`.")],
+        Annotated[str, typer.Argument(metavar="DATASET", help="A finished dataset of `pseudo-label`.")],
         inspect.Parameter.empty,
     ),
     "out": (options.Out, ""),

@@ -43,7 +43,9 @@ def export(
 @app.command("apply")
 @options.command
 def apply(
-    dataset: Annotated[str, typer.Argument(metavar="OUT", help="The dataset that was reviewed; it stays as it is.")],
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="The dataset that was reviewed; it stays as it is.")
+    ],
     review: Annotated[str, typer.Option(metavar="FILE", help="What `review export` wrote.")],
     out: options.Out = "",
     workers: options.Workers = -1,
@@ -84,7 +86,7 @@ def like(
     ],
     top: Annotated[int, typer.Option(min=1, help="How many candidates.")] = 20,
     data: Annotated[
-        str | None, typer.Option(metavar="OUT", help="The dataset.", show_default="what the index was made of")
+        str | None, typer.Option(metavar="DATASET", help="The dataset.", show_default="what the index was made of")
     ] = None,
     out: Annotated[
         str | None,

@@ -37,7 +37,7 @@ def toyworld(
     from xdetr_data.toyworld.contact_sheet import draw_contact_sheet
     from xdetr_data.toyworld.world import write_toyworld
 
-    processes = options.processes(workers)
+    processes = options.default_workers() if workers == -1 else workers  # of Python's own: no Ray
     with console.progress("drawing photos", photos) as advance:
         summary = write_toyworld(
             out, photos=photos, seed=seed, workers=processes, overwrite=overwrite, progress=advance

@@ -51,8 +51,7 @@ def validate(
 
 def _processes(shards: int) -> int:
     """As many as there is work for; what one process can do needs no Ray."""
-    processes = min(options.default_workers(), shards)
-    return processes if processes > 1 else 0
+    return min(options.processes(-1), shards) if shards > 1 else 0
 
 
 def _show(report: Report, out: str, *, as_json: bool) -> int:

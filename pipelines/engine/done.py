@@ -8,8 +8,9 @@ import msgspec
 from pipelines import console
 from pipelines.execution import Executor
 from pipelines.folder import WORK, has_files
+from pipelines.progress import watched
 from xdetr_data.accounting import Tally, total
-from xdetr_data.shards.writer import ShardStats, read_stats
+from xdetr_data.shards.writer import ShardStats, read_stats, shard_name
 from xdetr_data.storage import FileEntry, Folder
 
 # What decoding a done-marker raises that somebody cut short or changed: what it marks is not done.
@@ -91,17 +92,24 @@ def run_shards(
     build: Callable[[Sequence[int]], Iterator[ShardStats]],
     *,
     title: str,
+    photos: Sequence[int],
 ) -> list[ShardStats]:
-    """Has the shards built that are not done under this configuration; all their done-markers, in order."""
+    """Has the shards built that are not done under this configuration; all their done-markers, in order.
+
+    ``photos`` are how many each shard is made from: what progress counts.
+    """
     done = {stats.shard: stats for stats in done_shards(out, prefix, shards, digest)}
-    missing = [shard for shard in range(shards) if shard not in done]
+    waiting = {shard: shard_name(prefix, shard) for shard in range(shards) if shard not in done}
     if done:
         console.say(f"{title}: {len(done)} of {shards} shards are done already")
-    with console.progress(title, shards) as advance:
-        advance(len(done))
-        for stats in build(missing):
+    with console.progress(title, sum(photos), unit="photos") as stage, watched(out, stage, waiting):
+        stage.keep(sum(photos[shard] for shard in done))
+        for stats in build(list(waiting)):
             done[stats.shard] = stats
-            advance(1)
+            del waiting[stats.shard]
+            rejected = Tally.from_builtins(stats.accounting).total_rejected("photo")
+            console.detail(f"{shard_name(prefix, stats.shard)}: {stats.rows:,} samples in {stats.seconds:.1f} s")
+            stage.finish(photos[stats.shard], rejected=rejected, written=sum(file.bytes for file in stats.files))
     return [done[shard] for shard in range(shards)]
 
 

@@ -61,6 +61,12 @@ class Plan:
     label_bytes: int
 
     @property
+    def per_shard(self) -> list[int]:
+        """How many photos each shard is made from."""
+        counts: list[int] = np.bincount(self.shard, minlength=self.shards).tolist()
+        return counts
+
+    @property
     def digest(self) -> str:
         """A hash of which photos (key, file name, size in bytes, other names) are in which shard."""
         is_built = self.index.codes >= 0

@@ -14,13 +14,13 @@ from pipelines.engine.plan import Plan, make_plan
 from pipelines.engine.recipe import Recipe, Samples
 from pipelines.engine.shards import BuiltSamples, ShardContext, ShardElements, build_shard
 from pipelines.execution import Executor, executor
-from pipelines.folder import Existing, choice_hash, claim_output, close_output, config_hash, open_output
+from pipelines.folder import Existing, choice_hash, claim_output, config_hash, finish_output, open_output
 from pipelines.inputs import identify_inputs
 from pipelines.lock import locked
 from pipelines.machine import Mixture, machines_of
 from pipelines.recipe_options import deciding
 from xdetr_data.errors import InputError
-from xdetr_data.manifest import ExclusionEntry, InputEntry, Manifest, ShardEntry, tool_version, write_manifest
+from xdetr_data.manifest import ExclusionEntry, InputEntry, Manifest, ShardEntry, tool_version
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.writer import ShardStats, write_rejects
 from xdetr_data.sources.contributions import silent
@@ -74,10 +74,12 @@ def run_recipe(
             )
             title = "building shards" if recipe.model is None else "choosing labels"
             build = functools.partial(run, build_shard, context)
-            shards = run_shards(out, recipe.prefix, prepared.plan.shards, prepared.digest, build, title=title)
+            plan = prepared.plan
+            shards = run_shards(
+                out, recipe.prefix, plan.shards, prepared.digest, build, title=title, photos=plan.per_shard
+            )
             manifest = _manifest(prepared, out, partitions, trail, shards)
-            write_manifest(out, manifest)
-            close_output(out)
+            finish_output(out, manifest)
             return manifest
 
 
@@ -147,7 +149,8 @@ def _trail(
     def ground(missing: Sequence[int]) -> Iterator[ShardStats]:
         return map(mixture.watched, run.pool(model.make(), context, missing, gpus=gpus))
 
-    trail = run_shards(out, model.prefix, shards, digest, ground, title=model.title)
+    photos = prepared.plan.per_shard
+    trail = run_shards(out, model.prefix, shards, digest, ground, title=model.title, photos=photos)
     model.say(trail)
     return trail, model.samples(out)
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipelines.engine.outcome import Ledger, Outcome, PhotoToBuild
 from pipelines.engine.recipe import Build, Samples
 from pipelines.execution import no_cycle_collector
+from pipelines.progress import telling
 from xdetr_data.photos.photo import BadPhoto, Photo, read_photo
 from xdetr_data.record import ImageRef
 from xdetr_data.shards.photo_index import Codes
@@ -124,7 +125,8 @@ def build_shard(context: ShardContext, shard: int) -> ShardStats:
     ledger = Ledger()
     with no_cycle_collector():
         samples = context.samples(shard, ledger)
-        rows, files = write_samples(context.out, shard_name(context.prefix, shard), samples)
+        stem = shard_name(context.prefix, shard)
+        rows, files = write_samples(context.out, stem, telling(context.out, stem, samples))
     files.append(write_rejects(context.out, rejects_name(shard), ledger.rejects))
     for name, schema in context.tables.items():
         files.append(write_table(context.out, f"{name}/{shard:06d}.parquet", ledger.tables.get(name, []), schema))

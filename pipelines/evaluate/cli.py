@@ -16,6 +16,7 @@ app = lazy_group(
     "Measures checkpoints, teachers and labels: every figure with its protocol.",
     name="xdetr-eval",
     pretty_exceptions_enable=False,
+    add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback()(common)

@@ -14,7 +14,7 @@ Precision = Literal["float32", "bfloat16", "float16"]
 Ckpt = Annotated[
     str, typer.Option(metavar="DIR|HUB_ID", help="X-DETR checkpoint, or a zero-shot detector of transformers.")
 ]
-Data = Annotated[str, typer.Option(metavar="OUT", help="The dataset, a path or any fsspec address.")]
+Data = Annotated[str, typer.Option(metavar="DATASET", help="The dataset, a path or any fsspec address.")]
 Predictions = Annotated[
     str | None,
     typer.Option(

@@ -22,6 +22,7 @@ from pipelines.labelling.teachers import Answers, Teacher, Teachers, all_of
 from pipelines.labelling.telling import Telling
 from pipelines.labelling.trail import TRAIL_PREFIX, write_trail
 from pipelines.machine import DescribeMachine, Machine, check_machine
+from pipelines.progress import telling
 from xdetr_data.accounting import Tally
 from xdetr_data.boxed import LooseBox
 from xdetr_data.photos.photo import BadPhoto, Photo
@@ -111,7 +112,8 @@ class GroundWorker:
         photos = [_Photo(about, elements) for about, elements in context.elements.of(shard)]
         with model_errors(all_of(context.teachers)):
             grounded = self._ground(photos, ledger, clock)
-            rows, files = write_trail(context.out, shard_name(TRAIL_PREFIX, shard), grounded, ledger.rejects)
+            stem = shard_name(TRAIL_PREFIX, shard)
+            rows, files = write_trail(context.out, stem, telling(context.out, stem, grounded), ledger.rejects)
         seconds = round(time.monotonic() - started, 3)
         stats = ShardStats(
             shard=shard,

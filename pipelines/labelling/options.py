@@ -1,7 +1,7 @@
 """The options of labelling: which model, how it works, and how labels are chosen among its candidates."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -16,12 +16,15 @@ Ckpt = Annotated[
         "X-DETR or zero-shot detection checkpoint. Repeatable: several teachers write one trail, see --consensus.",
         metavar="[NAME=]DIR|HUB_ID",
         is_place=True,
+        is_needed=True,
     ),
 ]
 
 
 class LabelOptions(SelectionRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What chooses labels among the candidates, and merges them: all that ``rethreshold`` can change."""
+
+    PANEL: ClassVar = "How labels are chosen (again with rethreshold, without the model)"
 
     consensus: Annotated[
         str,
@@ -53,6 +56,8 @@ class LabelOptions(SelectionRule, frozen=True, kw_only=True, forbid_unknown_fiel
 
 class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which model grounds phrases, and how it works."""
+
+    PANEL: ClassVar = "The model"
 
     keep_candidates: Annotated[int, flag("Candidates of a phrase that the audit trail keeps.")] = 10
     spacy_model: Annotated[str | None, flag("The language pipeline.", metavar="NAME", default="small English one")] = (

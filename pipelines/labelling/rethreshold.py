@@ -10,14 +10,22 @@ from pipelines.engine.done import UNREADABLE, run_shards
 from pipelines.engine.run import shard_entries
 from pipelines.engine.shards import ShardContext, build_shard
 from pipelines.execution import executor
-from pipelines.folder import Existing, check_not_itself, choice_hash, claim_output, close_output, copy_file, open_output
+from pipelines.folder import (
+    Existing,
+    check_not_itself,
+    choice_hash,
+    claim_output,
+    copy_file,
+    finish_output,
+    open_output,
+)
 from pipelines.labelling.options import LabelOptions
 from pipelines.labelling.teachers import check_consensus, teachers_of
 from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
 from pipelines.lock import locked
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import InputError
-from xdetr_data.manifest import Manifest, read_manifest, write_manifest
+from xdetr_data.manifest import Manifest, read_manifest
 from xdetr_data.shards.writer import ShardStats, read_stats, stats_name
 from xdetr_data.storage import Folder
 
@@ -55,6 +63,7 @@ def rethreshold(
             digest,
             lambda missing: run(build_shard, context, missing),
             title="choosing labels",
+            photos=[one.rows for one in trails],
         )
         manifest = msgspec.structs.replace(
             earlier,
@@ -64,8 +73,7 @@ def rethreshold(
             rows=sum(one.rows for one in new),
             shards=shard_entries(new),
         )
-        write_manifest(out, manifest)
-        close_output(out)
+        finish_output(out, manifest)
         return manifest
 
 

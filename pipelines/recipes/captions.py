@@ -26,18 +26,28 @@ class CaptionsOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fi
 
     tsv: Annotated[
         Files,
-        flag("caption<TAB>address lines, plain or .gz. Repeatable; may hold wildcards.", metavar="FILE", is_place=True),
+        flag(
+            "Lines of caption, tab, address, plain or .gz. Repeatable; may hold wildcards.",
+            metavar="FILE",
+            is_place=True,
+            is_needed=True,
+        ),
     ] = ()
     images: Annotated[
         Files,
-        flag("A folder of tars as img2dataset leaves them, or tars. Repeatable.", metavar="TARS", is_place=True),
+        flag(
+            "A folder of tars as img2dataset leaves them, or tars. Repeatable.",
+            metavar="TARS",
+            is_place=True,
+            is_needed=True,
+        ),
     ] = ()
     source: Annotated[str, flag("What the photos' collection is called in keys.")] = "cc"
 
     def check(self) -> None:
         """Raises ConfigError for options that contradict each other."""
         if not self.tsv:
-            raise ConfigError("no captions: give at least one --tsv FILE (caption<TAB>address lines)")
+            raise ConfigError("no captions: give at least one --tsv FILE (lines of caption, tab, address)")
         if not self.images:
             raise ConfigError("no photos: give --images TARS (a folder of tars, or files as 'cc3m/*.tar')")
         if not _SOURCE.fullmatch(self.source):

@@ -30,9 +30,17 @@ class Flickr30kOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_f
     """What decides the bytes of Flickr30k Entities."""
 
     entities: Annotated[
-        str, flag("The folder above Sentences and Annotations, or annotations.zip.", metavar="DIR|ZIP", is_place=True)
+        str,
+        flag(
+            "The folder above Sentences and Annotations, or annotations.zip.",
+            metavar="DIR|ZIP",
+            is_place=True,
+            is_needed=True,
+        ),
     ] = ""
-    ids: Annotated[str, flag("The split's photos, one a line: train.txt.", metavar="FILE", is_place=True)] = ""
+    ids: Annotated[
+        str, flag("The split's photos, one a line: train.txt.", metavar="FILE", is_place=True, is_needed=True)
+    ] = ""
     image_root: ImageRoot = msgspec.field(default_factory=dict)
     exclude: Exclude = ()
     metadata_only: MetadataOnly = False

@@ -32,7 +32,7 @@ class LocnarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fiel
 
     ckpt: Ckpt = ()
     narratives: Annotated[
-        Files, flag("Localized Narratives JSONL; wildcards. Repeatable.", metavar="FILE", is_place=True)
+        Files, flag("Localized Narratives JSONL; wildcards. Repeatable.", metavar="FILE", is_place=True, is_needed=True)
     ] = ()
     images: Annotated[
         dict[str, Folders],

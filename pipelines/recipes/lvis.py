@@ -41,7 +41,7 @@ class LvisOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fields
     """What decides the bytes of LVIS; ``vocabulary`` and ``kept`` are no flags: ``recipe`` reads them from the file."""
 
     annotations: Annotated[
-        str, flag("lvis_v1_train.json (or v0.5, or val), plain or .gz.", metavar="FILE", is_place=True)
+        str, flag("lvis_v1_train.json (or v0.5, or val), plain or .gz.", metavar="FILE", is_place=True, is_needed=True)
     ] = ""
     image_root: ImageRoot = msgspec.field(default_factory=dict)
     fraction: Annotated[

@@ -44,8 +44,7 @@ class MixedStarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_f
     """What decides the bytes of mixed*."""
 
     mdetr: Annotated[
-        Files,
-        flag("MDETR annotations (mixed, Flickr or refexp), plain or .gz. Repeatable.", metavar="FILE", is_place=True),
+        Files, flag("MDETR's, plain or .gz. Repeatable.", metavar="FILE", is_place=True, is_needed=True)
     ] = ()
     coco_instances: CocoInstances = ()
     image_root: ImageRoot = msgspec.field(default_factory=dict)

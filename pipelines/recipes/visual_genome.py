@@ -25,9 +25,11 @@ PLACE = "place_regions"
 class VisualGenomeOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What decides the bytes of region descriptions."""
 
-    regions: Annotated[str, flag("region_descriptions.json, plain or .gz.", metavar="FILE", is_place=True)] = ""
+    regions: Annotated[
+        str, flag("region_descriptions.json, plain or .gz.", metavar="FILE", is_place=True, is_needed=True)
+    ] = ""
     image_data: Annotated[
-        str, flag("image_data.json, plain or .gz: the photos' sizes.", metavar="FILE", is_place=True)
+        str, flag("image_data.json, plain or .gz: the photos' sizes.", metavar="FILE", is_place=True, is_needed=True)
     ] = ""
     image_root: ImageRoot = msgspec.field(default_factory=dict)
     merge_iou: Annotated[float, flag("From which IoU on two regions are one object; 1: equal boxes only.")] = 0.75

@@ -10,8 +10,8 @@ from pipelines.folder import (
     Existing,
     check_not_itself,
     claim_output,
-    close_output,
     config_hash,
+    finish_output,
     open_output,
 )
 from pipelines.lock import locked
@@ -25,7 +25,6 @@ from xdetr_data.manifest import (
     Manifest,
     read_manifest,
     tool_version,
-    write_manifest,
 )
 from xdetr_data.reviewing.decisions import Decision, Reviewed, by_key, read_decisions
 from xdetr_data.schema import SCHEMA_VERSION
@@ -68,6 +67,7 @@ def apply_decisions(dataset: Folder, review: str, out: Folder, *, workers: int, 
             digest,
             lambda missing: run(review_shard, context, missing),
             title="applying the review",
+            photos=[one.rows for one in parent.shards],
         )
         plan = Tally()
         plan.came_in("decision", len(decisions))
@@ -88,8 +88,7 @@ def apply_decisions(dataset: Folder, review: str, out: Folder, *, workers: int, 
             rejects=[],
             machines=parent.machines,
         )
-        write_manifest(out, manifest)
-        close_output(out)
+        finish_output(out, manifest)
         return manifest
 
 

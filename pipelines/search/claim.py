@@ -2,7 +2,7 @@
 
 import msgspec
 
-from pipelines.folder import LOCK, OTHER_FILES, RUN, WORK, Existing, RunMarker
+from pipelines.folder import OF_THE_RUN, OTHER_FILES, RUN, WORK, Existing, RunMarker
 from pipelines.search.layout import INDEX, read_index
 from xdetr_data.errors import OutputError
 from xdetr_data.storage import Folder
@@ -55,7 +55,7 @@ def clear_index(out: Folder, *, add: bool) -> None:
 
 def close_index(out: Folder) -> None:
     """Removes the claim."""
-    for name in set(out.names(f"{WORK}/*")) - {LOCK}:
+    for name in set(out.names(f"{WORK}/*")) - OF_THE_RUN:
         out.remove(name)
 
 

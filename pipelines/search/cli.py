@@ -11,6 +11,7 @@ app = lazy_group(
     "Finds the instances that a sentence means in a database of photos.",
     name="xdetr-search",
     pretty_exceptions_enable=False,
+    add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback()(common)

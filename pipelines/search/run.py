@@ -110,6 +110,7 @@ def index_photos(asked: Asked, out: Folder, *, workers: int, gpus: int, existing
             prepared.digest,
             lambda missing: map(mixture.watched, encode(missing)),
             title="indexing photos",
+            photos=[len(one) for one in prepared.plan.shards],
         )
         return _finish(prepared, out, done)
 

@@ -64,6 +64,8 @@ def parser() -> argparse.ArgumentParser:
     add("--launcher", choices=("local", "ray"), default="local", help="ray: Ray Train on this or RAY_ADDRESS's cluster")
     add("--num-workers", type=int, default=1, metavar="N", help="processes under --launcher ray (default: 1)")
     add("--dry-run", action="store_true", help="print steps, samples, rates, schedule and memory; write nothing")
+    add("--version", action="store_true", help="print the version, and end")
+    add("--print-completion", choices=("bash", "zsh", "tcsh"), help="print the shell's completion script, and end")
     add("--debug", action="store_true", help="show the traceback of an error")
     return made
 
@@ -79,6 +81,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     if arguments.list_runs:
         _list_runs()
         sys.exit(DONE)
+    if arguments.version:
+        from xdetr_data.manifest import tool_version
+
+        sys.stdout.write(f"{tool_version()}\n")
+        sys.exit(DONE)
+    if arguments.print_completion:
+        sys.exit(_print_completion(made, arguments.print_completion))
     _check_usage(made, arguments)
     sys.exit(_run(arguments))
 
@@ -91,6 +100,17 @@ def _list_runs() -> None:
     for name, path in found.items():
         title = yaml.safe_load(path.read_bytes())["title"]
         sys.stdout.write(f"{name:{max(map(len, found))}}  {title}  ({path})\n")
+
+
+def _print_completion(made: argparse.ArgumentParser, shell: str) -> int:
+    """The script that a shell evaluates; the exit code."""
+    try:
+        import shtab
+    except ModuleNotFoundError:
+        fail(f"shtab is not installed; it comes with {extras.install_line('shtab')}")
+        return USAGE
+    sys.stdout.write(shtab.complete(made, shell=shell) + "\n")
+    return DONE
 
 
 def _check_usage(made: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:

@@ -154,6 +154,18 @@ def hold(out: Path) -> IO[bytes]:
         return handle
 
 
+def is_held(out: Path) -> bool:
+    """Whether a process, here or elsewhere on the shared disk, trains the run now."""
+    try:
+        with (out / LOCK).open("r+b") as handle:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except (BlockingIOError, PermissionError):
+        return True
+    return False
+
+
 def holds_run(out: Path) -> bool:
     """Whether a run was begun in the folder."""
     return (out / STARTED).is_file()

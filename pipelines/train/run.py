@@ -239,7 +239,12 @@ def _report(training: Training, report: StepReport, keys: list[str], left_out: d
     done, total = training.step.steps_done, training.length.total_steps
     left = training.clock.left(done, total)
     pace = training.clock.pace(done, training.batches.waited_seconds)
-    values: dict[str, Any] = {"epoch": done / training.length.steps_per_epoch, **scalars, **pace._asdict()}
+    values: dict[str, Any] = {
+        "steps": total,
+        "epoch": done / training.length.steps_per_epoch,
+        **scalars,
+        **pace._asdict(),
+    }
     values |= {name: sum(one[name] for one in counts) for name in left_out}
     values |= {"photos_unreadable": unreadable, "keys_crc32": crc32(" ".join(keys).encode())}
     training.metrics.add("train", done, values)

@@ -58,7 +58,7 @@ def test_one_worker_writes_the_same_bytes_from_paths_relative_to_the_current_fol
     assert not any(str(inputs) in arg for arg in args)
     ended = run_cli(*args)
     assert ended.code == 0, ended.stderr
-    naming_paths = ["manifest.json", "rejects/plan.parquet"]
+    naming_paths = ["README.md", "manifest.json", "rejects/plan.parquet"]
     assert differing(files_of(inputs / "near"), whole) == naming_paths
     shutil.rmtree(inputs / "near")
 
@@ -72,7 +72,7 @@ def test_gzip_inputs_make_the_same_bytes_but_for_what_names_them(
     assert ended.code == 0, ended.stderr
     made = files_of(tmp_path / "out")
     differ = differing(made, whole)
-    assert all(name == "manifest.json" or name.endswith(".stats.json") for name in differ), differ
+    assert all(name in ("README.md", "manifest.json") or name.endswith(".stats.json") for name in differ), differ
     assert _without_inputs(made) == _without_inputs(whole)
 
 
@@ -90,7 +90,7 @@ def _without_inputs(files: dict[str, bytes]) -> dict[str, object]:
         if name.endswith(".json"):
             values = json.loads(data)
             result[name] = {key: values[key] for key in values.keys() - {"inputs", "config", "config_hash"}}
-        else:
+        elif name != "README.md":
             result[name] = data
     return result
 

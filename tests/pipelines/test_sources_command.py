@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.inputs import licence_of, sources
+from pipelines.inputs import source_of, sources
 from tests.pipelines.tiny import run_cli
 from xdetr_data.sources.counting import FORMATS
 from xdetr_data.toyworld.world import write_toyworld
@@ -60,7 +60,7 @@ def test_no_two_files_have_one_name_and_every_command_that_builds_has_its_files(
     ],
 )
 def test_the_licence_of_a_file_or_folder_is_that_of_the_dataset_that_it_is_of(path: str, name: str | None) -> None:
-    assert licence_of(path) == next((one.licence for one in sources() if one.name == name), None)
+    assert source_of(path) == next((one for one in sources() if one.name == name), None)
 
 
 def test_without_a_folder_all_datasets_are_listed_and_nothing_is_looked_for() -> None:
@@ -113,7 +113,7 @@ def test_a_toy_world_has_a_file_of_nearly_every_name(tmp_path: Path) -> None:
     found = listed(str(tmp_path / "toy"))
     missing = {name for name, one in found.items() if not one["paths"] and "jpg" not in name and "tsv" not in name}
     assert missing == {
-        "annotations.zip", "final_refexp_*.json", "region_descriptions.json"
+        "annotations.zip", "final_refexp_*.json", "region_descriptions.json", "ade20k_*_localized_narratives*.jsonl"
     }  # fmt: skip
 
 

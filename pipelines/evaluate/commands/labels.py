@@ -10,8 +10,8 @@ from pipelines.evaluate import flags
 
 @flags.command
 def labels(
-    out: Annotated[str, typer.Argument(metavar="OUT", help="The dataset whose labels are judged.")],
-    truth: Annotated[str, typer.Option(metavar="OUT2", help="A dataset of the same photos whose labels are true.")],
+    out: Annotated[str, typer.Argument(metavar="DATASET", help="The dataset whose labels are judged.")],
+    truth: Annotated[str, typer.Option(metavar="DATASET2", help="A dataset of the same photos whose labels are true.")],
     html: flags.Html = None,
     json: options.Json = False,
     debug: options.Debug = False,

@@ -109,7 +109,9 @@ def flickr30k(
 @flags.command
 def refcoco(
     ckpt: flags.Ckpt,
-    data: Annotated[list[str], typer.Option(metavar="OUT", help="A set and split, as RefCOCO's testA. Repeatable.")],
+    data: Annotated[
+        list[str], typer.Option(metavar="DATASET", help="A set and split, as RefCOCO's testA. Repeatable.")
+    ],
     out: flags.Predictions = None,
     keep: flags.Keep = KEEP,
     device: flags.Device = "auto",

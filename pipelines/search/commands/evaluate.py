@@ -13,7 +13,9 @@ def evaluate(
     index: flags.IndexAt,
     queries: Annotated[
         list[str],
-        typer.Option(metavar="OUT", help="A dataset whose phrases are the queries, as RefCOCO's testA. Repeatable."),
+        typer.Option(
+            metavar="DATASET", help="A dataset whose phrases are the queries, as RefCOCO's testA. Repeatable."
+        ),
     ],
     where: flags.Where = None,
     same_iou: flags.SameIou = flags.SAME_IOU,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def index(
     photos: Annotated[
         list[str],
-        typer.Argument(metavar="OUT|PHOTOS", help="Finished datasets, folders of photos, or SOURCE=FOLDER."),
+        typer.Argument(metavar="DATASET|PHOTOS", help="Finished datasets, folders of photos, or SOURCE=FOLDER."),
     ],
     ckpt: Annotated[str, typer.Option(metavar="DIR|HUB_ID", help="X-DETR checkpoint.")],
     out: Annotated[str, typer.Option(metavar="INDEX", help="Folder of the index.")] = "",

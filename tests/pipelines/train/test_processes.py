@@ -129,3 +129,14 @@ def test_a_worker_killed_under_ray_comes_back_and_the_run_ends_with_the_same_ste
     assert state["step"] == 40
     assert "resuming after" in log.read_text()
     assert "Failed to query" not in log.read_text()
+
+
+def test_the_version_and_a_completion_script_are_printed() -> None:
+    from importlib.metadata import version
+
+    for flags, wanted in ((["--version"], version("xdetr-data")), (["--print-completion", "bash"], "--go-on")):
+        ended = subprocess.run(
+            [sys.executable, "-m", "pipelines.train", *flags], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0
+        assert wanted in ended.stdout
