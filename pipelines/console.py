@@ -35,7 +35,7 @@ def progress(title: str, total: int, *, is_bytes: bool = False, unit: str = "") 
     """A bar with an ETA; yields the counter that advances it. Without a terminal, a line now and then."""
     stage = Stage(title, total, "B" if is_bytes else unit)
     stages.append(stage)
-    if console.is_terminal and _log.isEnabledFor(logging.INFO):
+    if console.is_terminal and _lines().isEnabledFor(logging.INFO):
         with _bar(stage):
             yield stage
     else:
@@ -58,22 +58,28 @@ def _bar(stage: Stage) -> Iterator[None]:
 
 def say(line: str = "") -> None:
     """A line for people."""
-    _log.info(shown(line))
+    _lines().info(shown(line))
 
 
 def detail(line: str) -> None:
     """A line for those who want to know more (``--verbose``)."""
-    _log.debug(shown(line))
+    _lines().debug(shown(line))
 
 
 def warn(line: str) -> None:
     """A line that should not be missed."""
-    _log.warning(shown(line))
+    _lines().warning(shown(line))
 
 
 def fail(line: str) -> None:
     """The one line of an error."""
-    _log.error(shown(line))
+    _lines().error(shown(line))
+
+
+def _lines() -> logging.Logger:
+    """Where lines go. Packages that configure logging for themselves, such as Ray's, disable the loggers of others."""
+    _log.disabled = False
+    return _log
 
 
 def listen(verbosity: int) -> None:
@@ -118,7 +124,7 @@ def plural(unit: str) -> str:
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """A table for people; columns after the first are numbers."""
-    if not _log.isEnabledFor(logging.INFO):
+    if not _lines().isEnabledFor(logging.INFO):
         return
     result = Table(title=Text(title, "table.title"), title_justify="left")
     for position, name in enumerate(columns):

@@ -16,7 +16,6 @@ from pathlib import Path
 import msgspec
 
 from pipelines.folder import LOCK, WORK
-from pipelines.status import telling_status
 from xdetr_data.errors import OutputError
 from xdetr_data.storage import Folder
 
@@ -38,15 +37,14 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def locked(out: Folder) -> Iterator[None]:
-    """Holds the folder's lock, and says how the run stands; raises OutputError where another run holds it."""
+    """Holds the folder's lock; raises OutputError where another run holds it."""
     owner = _myself()
     _take(out, owner)
     stop = threading.Event()
     pulse = threading.Thread(target=_beat, args=(out, owner, stop), daemon=True)
     pulse.start()
     try:
-        with telling_status(out):
-            yield
+        yield
     finally:
         stop.set()
         pulse.join()

@@ -87,7 +87,6 @@ def _partition_done(out: Folder, task: PartitionTask, digest: str) -> PartitionD
 def run_shards(
     out: Folder,
     prefix: str,
-    shards: int,
     digest: str,
     build: Callable[[Sequence[int]], Iterator[ShardStats]],
     *,
@@ -98,6 +97,7 @@ def run_shards(
 
     ``photos`` are how many each shard is made from: what progress counts.
     """
+    shards = len(photos)
     done = {stats.shard: stats for stats in done_shards(out, prefix, shards, digest)}
     waiting = {shard: shard_name(prefix, shard) for shard in range(shards) if shard not in done}
     if done:

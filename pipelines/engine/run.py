@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from pipelines.inputs import identify_inputs
 from pipelines.lock import locked
 from pipelines.machine import Mixture, machines_of
 from pipelines.recipe_options import deciding
+from pipelines.status import telling_status
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import ExclusionEntry, InputEntry, Manifest, ShardEntry, tool_version
 from xdetr_data.schema import SCHEMA_VERSION
@@ -64,9 +66,10 @@ def run_recipe(
     open_output(out, existing)
     with executor(workers) as run:
         prepared = prepare(recipe, run)
-        with locked(out):
+        with locked(out), ExitStack() as claimed:
             if (finished := claim_output(out, prepared.digest, existing)) is not None:
                 return finished
+            claimed.enter_context(telling_status(out))
             partitions, elements = _partition(prepared, out, run)
             trail, samples = _trail(prepared, out, elements, run, gpus, other_machine)
             context = ShardContext(
@@ -74,10 +77,8 @@ def run_recipe(
             )
             title = "building shards" if recipe.model is None else "choosing labels"
             build = functools.partial(run, build_shard, context)
-            plan = prepared.plan
-            shards = run_shards(
-                out, recipe.prefix, plan.shards, prepared.digest, build, title=title, photos=plan.per_shard
-            )
+            photos = prepared.plan.per_shard
+            shards = run_shards(out, recipe.prefix, prepared.digest, build, title=title, photos=photos)
             manifest = _manifest(prepared, out, partitions, trail, shards)
             finish_output(out, manifest)
             return manifest
@@ -149,8 +150,7 @@ def _trail(
     def ground(missing: Sequence[int]) -> Iterator[ShardStats]:
         return map(mixture.watched, run.pool(model.make(), context, missing, gpus=gpus))
 
-    photos = prepared.plan.per_shard
-    trail = run_shards(out, model.prefix, shards, digest, ground, title=model.title, photos=photos)
+    trail = run_shards(out, model.prefix, digest, ground, title=model.title, photos=prepared.plan.per_shard)
     model.say(trail)
     return trail, model.samples(out)
 

@@ -1,6 +1,7 @@
 """``rethreshold``: labels chosen again from a dataset's audit trail; equals a fresh run with those options."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from pipelines.labelling.options import LabelOptions
 from pipelines.labelling.teachers import check_consensus, teachers_of
 from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
 from pipelines.lock import locked
+from pipelines.status import telling_status
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest, read_manifest
@@ -50,16 +52,16 @@ def rethreshold(
     old = [_stats(dataset, earlier.prefix, one.shard) for one in earlier.shards]
     digest = choice_hash(trails[0].config_hash, msgspec.to_builtins(labels))
     open_output(out, existing)
-    with executor(workers) as run, locked(out):
+    with executor(workers) as run, locked(out), ExitStack() as claimed:
         if (finished := claim_output(out, digest, existing)) is not None:
             return finished
+        claimed.enter_context(telling_status(out))
         _copy_trail(dataset, out, earlier, trails)
         samples = TrailSamples(out=out, rule=labels, teachers=teachers, photos_from=(dataset, earlier.prefix))
         context = ShardContext(out=out, prefix=earlier.prefix, config_hash=digest, samples=samples, tables={})
         new = run_shards(
             out,
             earlier.prefix,
-            len(earlier.shards),
             digest,
             lambda missing: run(build_shard, context, missing),
             title="choosing labels",

@@ -1,5 +1,6 @@
 """``review apply`` as a table of contents: parent, decisions, shards, manifest."""
 
+from contextlib import ExitStack
 from typing import Any
 
 from pipelines import console
@@ -16,6 +17,7 @@ from pipelines.folder import (
 )
 from pipelines.lock import locked
 from pipelines.review.shard import ReviewContext, review_shard
+from pipelines.status import telling_status
 from xdetr_data.accounting import Tally
 from xdetr_data.addresses.identity import file_identity
 from xdetr_data.errors import InputError
@@ -49,9 +51,10 @@ def apply_decisions(dataset: Folder, review: str, out: Folder, *, workers: int, 
     config = _config(parent, reviewed)
     digest = config_hash([RECIPE, APPLY_VERSION, parent.config_hash], inputs, "")
     open_output(out, existing)
-    with executor(workers) as run, locked(out):
+    with executor(workers) as run, locked(out), ExitStack() as claimed:
         if (finished := claim_output(out, digest, existing)) is not None:
             return finished
+        claimed.enter_context(telling_status(out))
         context = ReviewContext(
             dataset=dataset,
             out=out,
@@ -63,7 +66,6 @@ def apply_decisions(dataset: Folder, review: str, out: Folder, *, workers: int, 
         done = run_shards(
             out,
             parent.prefix,
-            len(parent.shards),
             digest,
             lambda missing: run(review_shard, context, missing),
             title="applying the review",

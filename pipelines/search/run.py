@@ -3,6 +3,7 @@
 import functools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +38,7 @@ from pipelines.search.layout import (
 from pipelines.search.photos import PhotoPlan, plan_photos
 from pipelines.search.removed import alive_keys
 from pipelines.search.structure import PROBE_FROM, Vectors, open_vectors, write_probe, write_vectors
+from pipelines.status import telling_status
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import ConfigError, InputError, OutputError
 from xdetr_data.manifest import tool_version
@@ -89,13 +91,14 @@ def index_photos(asked: Asked, out: Folder, *, workers: int, gpus: int, existing
     loading = replace(asked.model, device="cpu", batch_size=1) if workers else asked.model
     encoder = loading.encoder()
     here = asked.model if workers else replace(asked.model, load=lambda *_, **__: encoder)
-    with executor(workers) as run, locked(out):
+    with executor(workers) as run, locked(out), ExitStack() as claimed:
         if existing == "overwrite":
             clear_index(out, add=asked.add)
         prepared = _prepare(asked, out, encoder)
         if (nothing := _nothing_to_do(prepared, out)) is not None:
             return nothing
         claim_index(out, prepared.digest)
+        claimed.enter_context(telling_status(out))
         folder = part_folder(out, prepared.part)
         folder.sweep()
         context = EncodeContext(
@@ -106,7 +109,6 @@ def index_photos(asked: Asked, out: Folder, *, workers: int, gpus: int, existing
         done = run_shards(
             folder,
             OBJECTS,
-            len(prepared.plan.shards),
             prepared.digest,
             lambda missing: map(mixture.watched, encode(missing)),
             title="indexing photos",
