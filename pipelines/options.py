@@ -152,7 +152,7 @@ def processes(workers: int) -> int:
 
 def default_workers() -> int:
     """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()
 
 
 def parse_bytes(text: str) -> int:

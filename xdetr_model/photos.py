@@ -8,6 +8,7 @@ are in the stored file's pixels. An alpha channel is dropped, not blended. Grey,
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from transformers.image_transforms import get_size_with_aspect_ratio
 from transformers.models.deformable_detr.image_processing_pil_deformable_detr import DeformableDetrImageProcessorPil
 
 from xdetr_model.errors import PhotoError
+from xdetr_model.resizing import resize_bilinear
+
+MOST_LEFT = 2  # times the memory of the resized photo: what is read ahead stays bounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,21 +29,26 @@ class PreparedPhoto:
     """Pixels that go into a network, and the size in pixels of the photo that they come from.
 
     ``pixels``: uint8 ``[H, W, 3]`` for X-DETR (normalised on the device), float32 ``[3, H, W]`` for other detectors.
+    ``resized_hw``: the size that the device is to give them, where that is still to be done.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.float32]
     size_hw: tuple[int, int]
 
+    resized_hw: tuple[int, int] | None = None
+
     @property
     def input_hw(self) -> tuple[int, int]:
         """Height and width that the network sees: photos of equal ones batch without padding."""
+        if self.resized_hw is not None:
+            return self.resized_hw
         shape = self.pixels.shape
         return (shape[0], shape[1]) if self.pixels.dtype == np.uint8 else (shape[1], shape[2])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoBatch:
-    """``pixels [B, 3, H, W]`` uint8 on the CPU, ``mask [B, H, W]`` True on the photo, or None if nothing is padded."""
+    """``pixels [B, 3, H, W]`` uint8, ``mask [B, H, W]`` True on the photo, or None if nothing is padded."""
 
     pixels: Tensor
     mask: Tensor | None
@@ -76,21 +85,29 @@ class PhotoTransform:
         # the library keeps a photo of one pixel's width as long as it is
         return min(max(1, height), self.longest_px), min(max(1, width), self.longest_px)
 
-    def prepare(self, photo: Image.Image) -> PreparedPhoto:
-        """Decode, convert and resize; safe in threads (Pillow lets go of the lock). Raises PhotoError."""
+    def prepare(self, photo: Image.Image, *, leave_resizing: bool = False) -> PreparedPhoto:
+        """Decode, convert and resize; safe in threads (Pillow lets go of the lock). Raises PhotoError.
+
+        ``leave_resizing`` to :meth:`batch`'s device, unless the photo takes more than ``MOST_LEFT`` times the memory of
+        the network's input. Resizing is most of the work here.
+        """
         rgb = to_rgb(photo)
         height, width = self.resized_hw((photo.height, photo.width))
+        if leave_resizing and rgb.size != (width, height) and rgb.width * rgb.height <= MOST_LEFT * width * height:
+            size_hw = (photo.height, photo.width)
+            return PreparedPhoto(pixels=np.asarray(rgb), size_hw=size_hw, resized_hw=(height, width))
         resized = rgb if rgb.size == (width, height) else rgb.resize((width, height), Image.Resampling.BILINEAR)
         return PreparedPhoto(pixels=np.asarray(resized), size_hw=(photo.height, photo.width))
 
-    def batch(self, photos: Sequence[PreparedPhoto]) -> PhotoBatch:
-        """Photos in the upper left corners of one tensor."""
+    def batch(self, photos: Sequence[PreparedPhoto], device: torch.device | str = "cpu") -> PhotoBatch:
+        """Photos in the upper left corners of one tensor on ``device``, which resizes what was left to be resized."""
+        device = torch.device(device)
         sizes = [photo.input_hw for photo in photos]
         height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
-        pixels = torch.zeros(len(photos), 3, height, width, dtype=torch.uint8)
-        mask = torch.zeros(len(photos), height, width, dtype=torch.bool)
+        pixels = torch.zeros(len(photos), 3, height, width, dtype=torch.uint8, device=device)
+        mask = torch.zeros(len(photos), height, width, dtype=torch.bool, device=device)
         for index, (photo, (h, w)) in enumerate(zip(photos, sizes, strict=True)):
-            pixels[index, :, :h, :w] = torch.from_numpy(photo.pixels.transpose(2, 0, 1).copy())
+            pixels[index, :, :h, :w] = resize_bilinear(_on_device(photo.pixels, device), (h, w))
             mask[index, :h, :w] = True
         return PhotoBatch(pixels=pixels, mask=None if len(set(sizes)) == 1 else mask)
 
@@ -102,6 +119,14 @@ class PhotoTransform:
         if mask_BHW is not None:
             values = values * mask_BHW[:, None]
         return values.to(dtype)
+
+
+def _on_device(pixels_HW3: NDArray[Any], device: torch.device) -> Tensor:
+    """``[3, H, W]`` on the device; to a GPU through pinned memory, which torch keeps and uses again, so that the copy
+    runs beside what the device has to do."""
+    on_host = torch.empty(pixels_HW3.shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    np.copyto(on_host.numpy(), pixels_HW3)
+    return on_host.to(device, non_blocking=True).permute(2, 0, 1)
 
 
 def to_rgb(photo: Image.Image) -> Image.Image:

@@ -37,8 +37,11 @@ class ModelStep(Protocol):
     def fingerprints(self) -> dict[str, str]:
         """Loads the models once, so that a wrong name ends the run before its work begins."""
 
-    def context(self, out: Folder, elements: Any, config_hash: str, begun_on: Sequence[Machine]) -> object:
-        """What ``make`` gets: the run's ``ShardElements``, and the kinds of machine of which only one may go on."""
+    def context(
+        self, out: Folder, elements: Any, config_hash: str, begun_on: Sequence[Machine], processes: int
+    ) -> object:
+        """What ``make`` gets: the run's ``ShardElements``, the kinds of machine of which only one may go on, and how
+        many processes share the work."""
 
     def make(self) -> Callable[..., Callable[[int], ShardStats]]:
         """The function that makes, once a process and of the context, what writes a shard's trail."""

@@ -71,7 +71,7 @@ def run_recipe(
                 return finished
             claimed.enter_context(telling_status(out))
             partitions, elements = _partition(prepared, out, run)
-            trail, samples = _trail(prepared, out, elements, run, gpus, other_machine)
+            trail, samples = _trail(prepared, out, elements, run, workers, gpus, other_machine)
             context = ShardContext(
                 out=out, prefix=recipe.prefix, config_hash=prepared.digest, samples=samples, tables=recipe.tables
             )
@@ -134,7 +134,13 @@ def _partition(prepared: Prepared, out: Folder, run: Executor) -> tuple[list[Par
 
 
 def _trail(
-    prepared: Prepared, out: Folder, elements: ShardElements, run: Executor, gpus: int, other_machine: bool
+    prepared: Prepared,
+    out: Folder,
+    elements: ShardElements,
+    run: Executor,
+    workers: int,
+    gpus: int,
+    other_machine: bool,
 ) -> tuple[list[ShardStats], Samples]:
     """The shards of the model's trail and the samples chosen from it; or without a model none, and those built."""
     recipe, model = prepared.recipe, prepared.recipe.model
@@ -145,7 +151,7 @@ def _trail(
     digest, shards = prepared.base_digest, prepared.plan.shards
     begun_on = machines_of(done_shards(out, model.prefix, shards, digest))
     mixture = Mixture(begun_on)
-    context = model.context(out, elements, digest, [] if other_machine else begun_on)
+    context = model.context(out, elements, digest, [] if other_machine else begun_on, processes=gpus or workers or 1)
 
     def ground(missing: Sequence[int]) -> Iterator[ShardStats]:
         return map(mixture.watched, run.pool(model.make(), context, missing, gpus=gpus))

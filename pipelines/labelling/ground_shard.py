@@ -14,7 +14,7 @@ import numpy as np
 from pipelines.engine.outcome import Ledger, Outcome
 from pipelines.engine.shards import ShardElements
 from pipelines.labelling.answers import FIRST_JUDGED_AT, GROUND, check_answers, no_answer
-from pipelines.labelling.grounding import Clock, Grounded, Job, LoadGrounder, Phrase, ground
+from pipelines.labelling.grounding import Clock, Grounded, Job, LoadGrounder, Phrase, ground, readers
 from pipelines.labelling.models import model_errors
 from pipelines.labelling.narration import Line, Told, start, tell
 from pipelines.labelling.options import ModelOptions
@@ -46,14 +46,13 @@ from xdetr_data.stages.place_openimages import BadBox, FlagPolicy, place_boxes
 from xdetr_data.storage import Folder
 
 READ_PHOTO, PLACE_BOXES = "read_photo", "place_openimages"
-READ_AHEAD_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundContext:
     """What every shard of the run shares; ``load`` gives each process its grounders, ``machine`` says what it runs on.
 
-    Where ``begun_on`` names kinds of machine, processes on others refuse to work.
+    Where ``begun_on`` names kinds of machine, processes on others refuse to work. ``processes`` share the cores.
     """
 
     out: Folder
@@ -67,6 +66,7 @@ class GroundContext:
     load: LoadGrounder
     machine: DescribeMachine
     begun_on: Sequence[Machine]
+    processes: int
 
 
 def make_ground_worker(context: GroundContext) -> "GroundWorker":
@@ -156,7 +156,7 @@ class GroundWorker:
             self._grounder,
             batch_size=self._context.model.batch_size,
             keep=self._context.model.keep_candidates,
-            threads=READ_AHEAD_THREADS,
+            threads=readers(self._context.processes),
             clock=clock,
         )
         for photo, one in zip(photos, grounded, strict=True):

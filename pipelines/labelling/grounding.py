@@ -14,12 +14,13 @@ from typing import Any, Literal, Protocol
 
 from PIL import Image
 
+from pipelines.machine import cores
 from xdetr_data.photos.decoding import decode_photo
 from xdetr_data.photos.photo import BadPhoto, Photo, read_photo
 from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates, PhraseQuery
 
-READ_AHEAD_BATCHES = 4
-WINDOWS_IN_FLIGHT = 3  # one being read, one with the model, one with the caller
+READ_AHEAD_BATCHES = 8  # sorted by shape, so that little of a batch is padding
+MOST_READERS = 32
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -89,15 +90,21 @@ class Clock:
     photos: int = field(default=0)
 
 
+def readers(processes: int) -> int:
+    """Threads of one process that read photos ahead: its share of the cores, 2 or more."""
+    return min(max(2, cores() // max(1, processes)), MOST_READERS)
+
+
 def ground(
     jobs: Sequence[Job], ask: Ask, grounder: Grounder, *, batch_size: int, keep: int, threads: int, clock: Clock
 ) -> Iterator[Grounded]:
     """Grounds photos in the order of the jobs.
 
     Windows of ``READ_AHEAD_BATCHES`` batches pass through three stations that work at the same time: threads read and
-    resize photos, one thread asks for phrases, one runs the model; what is yielded is the caller's to work on while
-    the model goes on. At most ``WINDOWS_IN_FLIGHT`` windows are in memory. Batches within a window hold photos of like
-    shape. What is in a batch depends on the jobs alone.
+    prepare photos, one thread asks for phrases, one runs the model; what is yielded is the caller's to work on while
+    the model goes on. Two windows have their pixels in memory, one being read and one with the model; the caller's has
+    the files' bytes alone. Batches within a window hold photos of like shape. What is in a batch depends on the jobs
+    alone, not on the threads. What a thread raises, is raised here.
     """
     size = batch_size * READ_AHEAD_BATCHES
     with _threads(threads, "read-ahead") as readers, _threads(1, "ask") as asker, _threads(1, "model") as model:
@@ -115,13 +122,15 @@ def ground(
             return results
 
         in_flight: deque[Future[list[Grounded]]] = deque()
+        results: list[Grounded] = []
         try:
             for begin in range(0, len(jobs), size):
                 window = jobs[begin : begin + size]
                 photos = [readers.submit(_prepare, job, grounder) for job in window]
                 in_flight.append(model.submit(run, photos, asker.submit(ask, window)))
-                if len(in_flight) == WINDOWS_IN_FLIGHT:
-                    yield from in_flight.popleft().result()
+                yield from results
+                results = in_flight.popleft().result() if len(in_flight) == 2 else []
+            yield from results
             while in_flight:
                 yield from in_flight.popleft().result()
         finally:

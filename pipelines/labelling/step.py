@@ -64,7 +64,9 @@ class GroundingStep:
             found["grounder" if len(several) == 1 else f"grounder {number} {name}"] = grounder.fingerprint()
         return found
 
-    def context(self, out: Folder, elements: ShardElements, config_hash: str, begun_on: Sequence[Machine]) -> object:
+    def context(
+        self, out: Folder, elements: ShardElements, config_hash: str, begun_on: Sequence[Machine], processes: int
+    ) -> object:
         """What every shard of the run shares."""
         from pipelines.labelling.ground_shard import GroundContext
 
@@ -80,6 +82,7 @@ class GroundingStep:
             load=self.load,
             machine=self.machine,
             begun_on=begun_on,
+            processes=processes,
         )
 
     def make(self) -> Callable[..., Callable[[int], ShardStats]]:

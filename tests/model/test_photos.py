@@ -1,6 +1,7 @@
 """Photos of every kind become the network's input, exactly as the library's processor makes it."""
 
 import io
+import random
 from io import BytesIO
 
 import numpy as np
@@ -13,6 +14,7 @@ from transformers.models.deformable_detr.image_processing_pil_deformable_detr im
 
 from xdetr_model.errors import PhotoError
 from xdetr_model.photos import PhotoTransform, to_rgb
+from xdetr_model.resizing import resize_bilinear
 
 PROCESSOR = DeformableDetrImageProcessorPil(size={"shortest_edge": 80, "longest_edge": 133})
 TRANSFORM = PhotoTransform.from_processor(PROCESSOR)
@@ -120,3 +122,28 @@ def test_a_png_that_is_damaged_behind_its_head_is_a_photo_error() -> None:
     data[second : second + 4] = b"\x00\x01\x02\x03"
     with Image.open(io.BytesIO(bytes(data))) as opened, pytest.raises(PhotoError, match="damaged"):
         to_rgb(opened)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_photos_resized_on_the_device_are_pillows_within_one_grey_level_at_a_thousand_sizes(device: str) -> None:
+    draw = random.Random(0)
+    for number in range(1000):
+        height, width, *size_hw = (draw.choice((draw.randint(1, 9), draw.randint(1, 250))) for _ in range(4))
+        photo = noise(width, height, seed=number)
+        wanted = np.asarray(photo.resize((size_hw[1], size_hw[0]), Image.Resampling.BILINEAR), np.int16)
+        pixels = torch.from_numpy(np.array(photo)).to(device).permute(2, 0, 1)
+        found = resize_bilinear(pixels, (size_hw[0], size_hw[1])).permute(1, 2, 0).cpu().numpy()
+        assert abs(found - wanted).max() <= 1, (photo.size, size_hw)
+
+
+def test_resizing_is_left_to_the_device_unless_a_photo_is_much_larger_than_the_networks_input() -> None:
+    photos = [noise(100, 60), noise(60, 100), noise(80, 80), noise(400, 300)]
+    left = [TRANSFORM.prepare(photo, leave_resizing=True) for photo in photos]
+    assert [one.pixels.shape[:2] for one in left] == [(60, 100), (100, 60), (80, 80), (80, 106)]
+    done = [TRANSFORM.prepare(photo) for photo in photos]
+    assert [one.input_hw for one in left] == [one.input_hw for one in done]
+    found, wanted = TRANSFORM.batch(left), TRANSFORM.batch(done)
+    assert found.mask is not None
+    assert wanted.mask is not None
+    assert torch.equal(found.mask, wanted.mask)
+    assert (found.pixels.int() - wanted.pixels.int()).abs().max() <= 1

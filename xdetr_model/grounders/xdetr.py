@@ -141,8 +141,8 @@ class XDetrGrounder:
         return self._fingerprint
 
     def prepare(self, photo: Image) -> PreparedPhoto:
-        """RGB, resized; safe in threads. Raises PhotoError."""
-        return self.transform.prepare(photo)
+        """RGB, resized unless a GPU is to do that; safe in threads. Raises PhotoError."""
+        return self.transform.prepare(photo, leave_resizing=self._device.type == "cuda")
 
     def encode_photos(self, photos: Sequence[PreparedPhoto]) -> list[EncodedPhoto]:
         """Objects and boxes of every photo. Raises OutOfMemoryError when one alone is too large."""
@@ -184,10 +184,9 @@ class XDetrGrounder:
 
     @torch.inference_mode()
     def _encode_batch(self, photos: Sequence[PreparedPhoto]) -> list[EncodedPhoto]:
-        batch = self.transform.batch(photos)
-        mask = None if batch.mask is None else batch.mask.to(self._device)
-        pixels = self.transform.normalise(batch.pixels.to(self._device), mask, self._dtype)
-        encoding = self._model.encode_image(pixels, mask)
+        batch = self.transform.batch(photos, self._device)
+        pixels = self.transform.normalise(batch.pixels, batch.mask, self._dtype)
+        encoding = self._model.encode_image(pixels, batch.mask)
         objects, boxes, objectness, image = (t.float().cpu().numpy() for t in encoding)
         return [
             EncodedPhoto(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipelines.labelling import grounding
 from tests.pipelines.killing import Moment, kill_and_resume, random_moments
 from tests.pipelines.labelling.checkpoints import save_dino, save_toy
 from tests.pipelines.labelling.spoken import differing, files_of
@@ -120,6 +121,17 @@ def test_any_number_of_workers_writes_the_same_bytes(
     workers: int, toy: Path, world: Path, whole: Path, tmp_path: Path
 ) -> None:
     label(toy, tmp_path / "out", *world_args(world), workers=workers)
+    assert differing(files_of(tmp_path / "out"), files_of(whole)) == []
+
+
+@pytest.mark.parametrize("cores", [1, 16])
+def test_any_number_of_reading_threads_writes_the_same_bytes(
+    cores: int, toy: Path, world: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(grounding, "cores", lambda: asked.append(cores) or cores)
+    label(toy, tmp_path / "out", *world_args(world))
+    assert asked
     assert differing(files_of(tmp_path / "out"), files_of(whole)) == []
 
 
