@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_DIR ?= out/bench
 BENCH_SCALE ?= 1.0
+# a GPU node has a Python with torch, and no network to make a .venv from
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
 
 .PHONY: help setup demo test test-slow faults lint bench bench-gpu bench-split clean
 .DEFAULT_GOAL := help
@@ -50,8 +52,8 @@ lint: $(READY)  ## ruff, mypy, import-linter
 bench: $(READY)  ## build-mixed-star at the real files' size, beside a plain script (about 10 GB of disk and memory)
 	$(BIN)/python -m benchmarks.mixed_star --dir $(BENCH_DIR) --scale $(BENCH_SCALE)
 
-bench-gpu: $(READY)  ## the kernels of deformable attention and the image tower on a GPU, beside grid_sample
-	$(BIN)/python -m benchmarks.gpu --json $(BENCH_DIR)/gpu.json
+bench-gpu:  ## the kernels of deformable attention and the image tower on a GPU, beside grid_sample
+	$(GPU_PYTHON) -m benchmarks.gpu --json $(BENCH_DIR)/gpu.json
 
 bench-split: $(READY)  ## how many paragraphs are split exactly
 	$(BIN)/python -m benchmarks.split

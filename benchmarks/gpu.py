@@ -11,6 +11,8 @@ time to move the least bytes once (each input read, each output written) at the 
 import argparse
 import json
 import statistics
+import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -147,23 +149,40 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int, nargs=2, default=(800, 1333), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=120, help="of a section: no further row is begun after them")
     args = parser.parse_args()
     if not torch.cuda.is_available():
         parser.exit(1, "error: no GPU is to be seen here (torch.cuda.is_available() is False)\n")
     torch.backends.cuda.matmul.allow_tf32 = True
     found: dict[str, Any] = {"device": torch.cuda.get_device_name(), "torch": torch.__version__}
-    sections: dict[str, Iterator[Row]] = {
-        "kernel": kernel_rows(args.batch, *args.size, args.repeats),
-        "model": model_rows(args.batch, *args.size, args.repeats),
-        "search": search_rows(args.repeats),
+    sections: dict[str, Callable[[], Iterator[Row]]] = {
+        "kernel": lambda: kernel_rows(args.batch, *args.size, args.repeats),
+        "model": lambda: model_rows(args.batch, *args.size, args.repeats),
+        "search": lambda: search_rows(args.repeats),
     }
     args.json.parent.mkdir(parents=True, exist_ok=True)
     for name, rows in sections.items():
-        found[name] = []
-        for row in rows:
+        run_section(name, rows, args.seconds, found)
+        args.json.write_text(json.dumps(found, indent=1))
+    if failures := [name for name in sections if f"{name}_ended" in found]:
+        parser.exit(1, f"error: {', '.join(failures)} did not end; see {args.json}\n")
+
+
+def run_section(name: str, rows: Callable[[], Iterator[Row]], seconds: float, found: dict[str, Any]) -> None:
+    """A section's rows go to ``found[name]``, printed as they come. What ends it early, an error or its budget after
+    the row under way, is told in ``found[name + "_ended"]``, and the next section has its turn."""
+    found[name] = []
+    begun = time.monotonic()
+    try:
+        for row in rows():
             print(name, {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()})
             found[name].append(row)
-        args.json.write_text(json.dumps(found, indent=1))
+            if time.monotonic() - begun > seconds:
+                found[f"{name}_ended"] = f"after its {seconds:g} s"
+                break
+    except Exception as error:
+        traceback.print_exc()
+        found[f"{name}_ended"] = f"{type(error).__name__}: {error}"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ A kind is the processor as torch names it, the device, and the versions of the l
 its scores. Each shard's done-marker holds the kind that made it, so a run that goes on knows before it has a manifest.
 """
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 
@@ -25,11 +24,6 @@ def this_machine(device: str) -> Machine:
     from xdetr_model.device import describe_processor
 
     return describe_processor(device) | {name: metadata.version(name) for name in LIBRARIES}
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machines_of(shards: Iterable[ShardStats]) -> list[Machine]:

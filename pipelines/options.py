@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from pipelines import console, extras
+from pipelines.cores import cores
 from xdetr_data.errors import shown
 
 DONE, FAILED, USAGE, OVER_ERROR_RATE, INVALID, INTERRUPTED = 0, 1, 2, 3, 4, 130

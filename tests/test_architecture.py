@@ -204,7 +204,7 @@ FIELDS = {
     FileEntry: ("name", "bytes", "sha256"),
     ShardStats: (
         *("shard", "rows", "files", "accounting", "config_hash"),
-        *("seconds", "photos_per_second", "waiting_share", "machine", "groups"),
+        *("seconds", "photos_per_second", "waiting_share", "padding_share", "machine", "groups"),
     ),
     manifest.InputEntry: ("role", "path", "bytes", "sha256", "dataset", "homepage", "licence"),
     manifest.ExclusionEntry: ("path", "format", "ids", "hits", "looked_for"),

@@ -99,17 +99,22 @@ class PhotoTransform:
         resized = rgb if rgb.size == (width, height) else rgb.resize((width, height), Image.Resampling.BILINEAR)
         return PreparedPhoto(pixels=np.asarray(resized), size_hw=(photo.height, photo.width))
 
-    def batch(self, photos: Sequence[PreparedPhoto], device: torch.device | str = "cpu") -> PhotoBatch:
-        """Photos in the upper left corners of one tensor on ``device``, which resizes what was left to be resized."""
+    def batch(
+        self, photos: Sequence[PreparedPhoto], device: torch.device | str = "cpu", *, step: int = 1
+    ) -> PhotoBatch:
+        """Photos in the upper left corners of one tensor on ``device``, which resizes what was left to be resized.
+
+        Height and width are multiples of ``step``, so that a compiled network meets few shapes.
+        """
         device = torch.device(device)
         sizes = [photo.input_hw for photo in photos]
-        height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
+        height, width = (-(-max(side) // step) * step for side in zip(*sizes, strict=True))
         pixels = torch.zeros(len(photos), 3, height, width, dtype=torch.uint8, device=device)
         mask = torch.zeros(len(photos), height, width, dtype=torch.bool, device=device)
         for index, (photo, (h, w)) in enumerate(zip(photos, sizes, strict=True)):
             pixels[index, :, :h, :w] = resize_bilinear(_on_device(photo.pixels, device), (h, w))
             mask[index, :h, :w] = True
-        return PhotoBatch(pixels=pixels, mask=None if len(set(sizes)) == 1 else mask)
+        return PhotoBatch(pixels=pixels, mask=None if set(sizes) == {(height, width)} else mask)
 
     def normalise(self, pixels_B3HW: Tensor, mask_BHW: Tensor | None, dtype: torch.dtype) -> Tensor:
         """uint8 → the network's input, 0 on the padding."""

@@ -124,6 +124,7 @@ class GroundWorker:
             seconds=seconds,
             photos_per_second=round(clock.photos / seconds, 2) if seconds else 0.0,
             waiting_share=round(clock.waiting_s / seconds, 4) if seconds else 0.0,
+            padding_share=None if clock.padding_share is None else round(clock.padding_share, 4),
             machine=self._machine,
         )
         write_stats(context.out, TRAIL_PREFIX, stats)

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 
 from PIL import Image
 
-from pipelines.machine import cores
+from pipelines.cores import cores
 from xdetr_data.photos.decoding import decode_photo
 from xdetr_data.photos.photo import BadPhoto, Photo, read_photo
 from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates, PhraseQuery
@@ -83,11 +83,24 @@ class Grounded:
 
 @dataclass(slots=True)
 class Clock:
-    """Where the time of a grounding loop goes, in seconds."""
+    """Where the time of a grounding loop goes, in seconds, and how much of a batch is padding."""
 
     grounding_s: float = 0.0
     waiting_s: float = 0.0
     photos: int = field(default=0)
+    pixels: int = field(default=0)  # that the network saw, padding among them
+    padding: int = field(default=0)
+
+    @property
+    def padding_share(self) -> float | None:
+        """Share of the network's pixels that are padding; None of a grounder that does not say how large photos are."""
+        return self.padding / self.pixels if self.pixels else None
+
+    def saw(self, sizes_hw: Sequence[tuple[int, int]]) -> None:
+        """A batch of photos of these sizes, each padded to the largest height and width."""
+        padded = len(sizes_hw) * max(h for h, _ in sizes_hw) * max(w for _, w in sizes_hw)
+        self.pixels += padded
+        self.padding += padded - sum(h * w for h, w in sizes_hw)
 
 
 def readers(processes: int) -> int:
@@ -115,7 +128,7 @@ def ground(
             ready = [future.result() for future in photos]
             asked = phrases.result()
             begun = time.monotonic()
-            results = _ground_window(ready, asked, grounder, batch_size, keep, stopped)
+            results = _ground_window(ready, asked, grounder, batch_size, keep, stopped, clock)
             clock.waiting_s += begun - started
             clock.grounding_s += time.monotonic() - begun
             clock.photos += len(results)
@@ -173,6 +186,7 @@ def _ground_window(
     batch_size: int,
     keep: int,
     stopped: threading.Event,
+    clock: Clock,
 ) -> list[Grounded]:
     """Batch by batch, as long as somebody wants the results."""
     found: list[Sequence[PhraseCandidates]] = [[] for _ in ready]
@@ -182,6 +196,9 @@ def _ground_window(
         if stopped.is_set():
             break
         batch = able[begin : begin + batch_size]
+        sizes_hw = [getattr(ready[i].prepared, "input_hw", None) for i in batch]
+        if None not in sizes_hw:
+            clock.saw(sizes_hw)
         results = grounder.ground_prepared([ready[i].prepared for i in batch], [phrases[i] for i in batch], keep)
         for i, candidates in zip(batch, results, strict=True):
             found[i] = candidates

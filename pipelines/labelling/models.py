@@ -28,7 +28,8 @@ def load_grounder(name: str, *, device: str, precision: Precision, batch_size: i
     """Loads a checkpoint directory, a bundled checkpoint or a hub model; raises InputError in one line where there is
     none that can ground.
 
-    ``asking``: ``context``, ``pooling`` and ``masks`` where they are not the grounder's own; X-DETR has no masks.
+    ``asking``: ``context``, ``pooling``, ``masks`` and ``compiled`` where they are not the grounder's own; X-DETR has
+    no masks, and alone is compiled.
     """
     import torch
     from transformers.utils import logging
@@ -50,6 +51,10 @@ def load_grounder(name: str, *, device: str, precision: Precision, batch_size: i
             raise InputError(f"--ckpt {name}: config.json tells no model ({problem}); give a checkpoint") from error
         options = {"device": device, "precision": precision, "batch_size": batch_size, **asking}
         if kind != XDetrConfig.model_type:
+            if options.pop("compiled", False):
+                raise InputError(
+                    f"--ckpt {name}: --compile is for checkpoints of X-DETR, and this is a {kind}; leave it out"
+                )
             return HfZeroShotGrounder.from_pretrained(directory, **options)
         options.pop("masks", None)
         return XDetrGrounder.from_pretrained(directory, **options)

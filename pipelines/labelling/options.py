@@ -79,11 +79,16 @@ class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     masks: Annotated[
         Literal["keep", "drop"], flag("Of models that segment (SAM 3): the pixels of each box, or the box alone.")
     ] = "keep"
+    compile: Annotated[
+        bool,
+        flag("X-DETR's image tower by torch.compile: slow to start, faster on a GPU; sides are padded to few sizes."),
+    ] = False
 
     def asking(self) -> dict[str, Any]:
         """What the grounder is told beside what it does of itself."""
         told: dict[str, Any] = {} if self.context == "sentence" else {"context": False}
         told |= {} if self.pooling == "own" else {"pooling": self.pooling}
+        told |= {} if not self.compile else {"compiled": True}
         return told if self.masks == "keep" else told | {"masks": False}
 
     def check(self) -> None:

@@ -107,4 +107,8 @@ class GroundingStep:
             photos = sum((one.photos_per_second or 0.0) * one.seconds for one in trail)
             waiting = sum((one.waiting_share or 0.0) * one.seconds for one in trail)
             share = f"{waiting / seconds:.1%} of the time waiting for photos and {self.telling.unit}s"
+            padding = [(one.padding_share, one.rows) for one in trail if one.padding_share is not None and one.rows]
+            if padding:
+                mean = sum(part * rows for part, rows in padding) / sum(rows for _, rows in padding)
+                share += f"; {mean:.1%} of what the model saw is padding"
             console.say(f"grounding: {photos / seconds:.1f} photos a second and process, {share}")

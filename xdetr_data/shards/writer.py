@@ -23,8 +23,9 @@ ROWS_PER_GROUP = 512
 
 class ShardStats(msgspec.Struct, frozen=True, kw_only=True):
     """The done-marker of a shard. Only the times differ between two runs: ``seconds``, and where a model worked the
-    photos that it grounded in a second and the share of the time that it waited for photos. ``machine``: the kind of
-    machine that the model worked on. ``groups``: paragraphs of all its samples (``shards.groups``)."""
+    photos that it grounded in a second and the share of the time that it waited for photos. ``padding_share``: of the
+    pixels that the model saw. ``machine``: the kind that the model worked on.
+    ``groups``: paragraphs of all its samples (``shards.groups``)."""
 
     shard: int
     rows: int
@@ -34,6 +35,7 @@ class ShardStats(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     photos_per_second: float | None = None
     waiting_share: float | None = None
+    padding_share: float | None = None
     machine: dict[str, str] | None = None
     groups: int | None = None
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -19,11 +19,13 @@ from xdetr_model.device import BatchRunner, Precision, dtype_of, pick_device
 from xdetr_model.errors import ModelConfigError
 from xdetr_model.grounders.fingerprint import fingerprint
 from xdetr_model.grounders.protocol import Candidates, Fit, PhraseQuery, best, check_call, to_pixels
-from xdetr_model.network.model import XDetrModel
+from xdetr_model.network.model import ImageEncoding, XDetrModel
 from xdetr_model.network.text_tower import check_tokenizer, phrase_text, phrase_tokens, tokenize
 from xdetr_model.photos import PhotoTransform, PreparedPhoto
 
 Pooling = Literal["mean", "max"]
+SHAPE_STEP_PX = 128
+MOST_SHAPES = 64  # that are compiled; with sides of 800 to 1333 pixels there are fewer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,9 @@ class XDetrGrounder:
     """See :class:`xdetr_model.grounders.protocol.Grounder`. A score is the cosine of object and phrase, -1..1.
 
     ``pooling``: a phrase is the mean of its tokens, or scores as its best token. ``context``: tokens are read in their
-    sentence, or the phrase alone is the text. Encoded phrases are kept, the ``cache_size`` last used.
+    sentence, or the phrase alone is the text. Encoded phrases are kept, the ``cache_size`` last used. ``compiled``: the
+    image tower is compiled once for each shape of a batch, of which there are few, as sides are multiples of
+    ``SHAPE_STEP_PX`` and a batch that is not full is filled with its last photo.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class XDetrGrounder:
         text_batch_size: int = 256,
         pooling: Pooling = "mean",
         context: bool = True,
+        compiled: bool = False,
         cache_size: int = 100_000,
     ):
         if pooling not in get_args(Pooling):
@@ -73,12 +78,13 @@ class XDetrGrounder:
         self.tokenizer = check_tokenizer(tokenizer)
         self.pooling = pooling
         self.context = context
-        options = f"{transform} {pooling} context={context} {precision}"
+        options = f"{transform} {pooling} context={context} {precision}{' compiled' if compiled else ''}"
         self._fingerprint = fingerprint(model, tokenizer, options)
         self._device = pick_device(device)
         self._dtype = dtype_of(precision)
         self._model = align(model.to(device=self._device, dtype=self._dtype).eval())
         self._photos = BatchRunner(batch_size)
+        self._compiled = _compile(self._model) if compiled else None
         self._texts = BatchRunner(text_batch_size)
         self._cache: OrderedDict[PhraseQuery, EncodedPhrase] = OrderedDict()
         self._cache_size = cache_size
@@ -93,6 +99,7 @@ class XDetrGrounder:
         batch_size: int = 8,
         pooling: Pooling = "mean",
         context: bool = True,
+        compiled: bool = False,
     ) -> "XDetrGrounder":
         """From a checkpoint directory or hub name. Raises CheckpointError."""
         return cls.from_checkpoint(
@@ -102,6 +109,7 @@ class XDetrGrounder:
             batch_size=batch_size,
             pooling=pooling,
             context=context,
+            compiled=compiled,
         )
 
     @classmethod
@@ -114,6 +122,7 @@ class XDetrGrounder:
         batch_size: int = 8,
         pooling: Pooling = "mean",
         context: bool = True,
+        compiled: bool = False,
     ) -> "XDetrGrounder":
         """From a loaded checkpoint."""
         return cls(
@@ -125,6 +134,7 @@ class XDetrGrounder:
             batch_size=batch_size,
             pooling=pooling,
             context=context,
+            compiled=compiled,
         )
 
     def forget(self) -> None:
@@ -184,9 +194,14 @@ class XDetrGrounder:
 
     @torch.inference_mode()
     def _encode_batch(self, photos: Sequence[PreparedPhoto]) -> list[EncodedPhoto]:
-        batch = self.transform.batch(photos, self._device)
+        if self._compiled is None:
+            batch = self.transform.batch(photos, self._device)
+        else:
+            full = [*photos, *[photos[-1]] * (self._photos.batch_size - len(photos))]
+            batch = self.transform.batch(full, self._device, step=SHAPE_STEP_PX)
         pixels = self.transform.normalise(batch.pixels, batch.mask, self._dtype)
-        encoding = self._model.encode_image(pixels, batch.mask)
+        encode = self._model.encode_image if self._compiled is None else self._compiled
+        encoding = encode(pixels, batch.mask)
         objects, boxes, objectness, image = (t.float().cpu().numpy() for t in encoding)
         return [
             EncodedPhoto(
@@ -245,3 +260,10 @@ def score(photo: EncodedPhoto, phrases: Sequence[EncodedPhrase], keep: int) -> l
         best(photo.boxes_xyxy, part.max(0), keep, phrase.fit) if len(part) else Candidates(fit=phrase.fit)
         for part, phrase in zip(parts, phrases, strict=True)
     ]
+
+
+def _compile(model: XDetrModel) -> Callable[[Tensor, Tensor | None], ImageEncoding]:
+    """The image tower, compiled anew for each shape, at most ``MOST_SHAPES`` times; then it runs as it is written."""
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MOST_SHAPES)
+    compiled: Callable[[Tensor, Tensor | None], ImageEncoding] = torch.compile(model.encode_image, dynamic=False)
+    return compiled

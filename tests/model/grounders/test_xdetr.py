@@ -17,6 +17,7 @@ from xdetr_model.boxes import cxcywh_to_xyxy
 from xdetr_model.checkpoints.directory import ModelCard
 from xdetr_model.device import BatchRunner, dtype_of, is_out_of_memory, pick_device
 from xdetr_model.errors import ModelConfigError, OutOfMemoryError
+from xdetr_model.grounders import xdetr
 from xdetr_model.network.tokenizer import word_tokenizer
 from xdetr_model.photos import PhotoTransform
 
@@ -264,3 +265,41 @@ def test_a_grounder_survives_memory_running_out() -> None:
     one._model.encode_image = short_of_memory
     for (a,), (b,) in zip(one.ground(PHOTOS, [[CIRCLE]] * 4, keep=3), expected, strict=True):
         assert worst(a, b) < 1e-4
+
+
+def test_a_compiled_tower_meets_few_shapes_and_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = []
+    compile_for_real = torch.compile
+
+    def watched(encode: Any, **options: Any) -> Any:
+        inner = compile_for_real(encode, backend="eager", **options)
+
+        def encoded(pixels: torch.Tensor, mask: torch.Tensor | None) -> Any:
+            shapes.append(tuple(pixels.shape))
+            return inner(pixels, mask)
+
+        return encoded
+
+    monkeypatch.setattr(torch, "compile", watched)
+    monkeypatch.setattr(xdetr, "SHAPE_STEP_PX", 32)
+    rng = np.random.default_rng(0)
+    photos = [photo(*rng.integers(30, 300, 2).tolist(), seed=seed) for seed in range(14)]
+    phrases = [[CIRCLE, SQUARE]] * len(photos)
+    plain, compiled = grounder(batch_size=4), grounder(batch_size=4, compiled=True)
+    wanted, found = plain.ground(photos, phrases, 3), compiled.ground(photos, phrases, 3)
+    assert {shape[0] for shape in shapes} == {4}, "a batch that is not full is filled"
+    assert all(side % 32 == 0 for shape in shapes for side in shape[2:])
+    assert len(found) == len(photos)
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert [one.fit for one in ours] == [one.fit for one in theirs]
+        for a, b in zip(ours, theirs, strict=True):
+            assert abs(a.scores[0] - b.scores[0]) < 1e-3
+    assert plain.fingerprint() != compiled.fingerprint()
+
+
+@pytest.mark.slow
+def test_inductor_compiles_the_tower() -> None:
+    (found,), (wanted,) = (
+        grounder(batch_size=1, compiled=compiled).ground([PHOTOS[3]], [[CIRCLE]], 1) for compiled in (True, False)
+    )
+    assert abs(found[0].scores[0] - wanted[0].scores[0]) < 1e-3
