@@ -41,6 +41,9 @@ class Executor(Protocol):
         With ``gpus`` there are that many processes, each with a GPU of its own.
         """
 
+    def on_a_node(self, gpus: int) -> int:
+        """How many processes of a pool share the cores of a machine."""
+
 
 @contextmanager
 def executor(workers: int) -> Iterator[Executor]:
@@ -66,6 +69,9 @@ class _Here:
     ) -> Iterator[Any]:
         if items:
             yield from map(make(context), items)
+
+    def on_a_node(self, gpus: int) -> int:
+        return 1
 
 
 @contextmanager
@@ -104,3 +110,7 @@ class _OnRay:
             yield from pool.run(make, context, items)
         finally:
             pool.close()  # and with it what was loaded
+
+    def on_a_node(self, gpus: int) -> int:
+        nodes = sum(one["Alive"] for one in self._ray.nodes())
+        return -(-(gpus or self._workers) // max(1, nodes))

@@ -46,7 +46,11 @@ def test_a_section_ends_after_the_row_that_its_budget_ends_in() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_is_one_line() -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu", "--json=never.json"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "benchmarks.gpu", "--json=never.json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
     assert "no GPU is to be seen here" in ended.stderr

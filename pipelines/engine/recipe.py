@@ -41,7 +41,7 @@ class ModelStep(Protocol):
         self, out: Folder, elements: Any, config_hash: str, begun_on: Sequence[Machine], processes: int
     ) -> object:
         """What ``make`` gets: the run's ``ShardElements``, the kinds of machine of which only one may go on, and how
-        many processes share the work."""
+        many processes share a machine's cores."""
 
     def make(self) -> Callable[..., Callable[[int], ShardStats]]:
         """The function that makes, once a process and of the context, what writes a shard's trail."""

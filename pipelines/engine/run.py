@@ -22,7 +22,7 @@ from pipelines.machine import Mixture, machines_of
 from pipelines.recipe_options import deciding
 from pipelines.status import telling_status
 from xdetr_data.errors import InputError
-from xdetr_data.manifest import ExclusionEntry, InputEntry, Manifest, ShardEntry, tool_version
+from xdetr_data.manifest import ExclusionEntry, InputEntry, Manifest, tool_version
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.writer import ShardStats, write_rejects
 from xdetr_data.sources.contributions import silent
@@ -71,7 +71,7 @@ def run_recipe(
                 return finished
             claimed.enter_context(telling_status(out))
             partitions, elements = _partition(prepared, out, run)
-            trail, samples = _trail(prepared, out, elements, run, workers, gpus, other_machine)
+            trail, samples = _trail(prepared, out, elements, run, gpus, other_machine)
             context = ShardContext(
                 out=out, prefix=recipe.prefix, config_hash=prepared.digest, samples=samples, tables=recipe.tables
             )
@@ -134,13 +134,7 @@ def _partition(prepared: Prepared, out: Folder, run: Executor) -> tuple[list[Par
 
 
 def _trail(
-    prepared: Prepared,
-    out: Folder,
-    elements: ShardElements,
-    run: Executor,
-    workers: int,
-    gpus: int,
-    other_machine: bool,
+    prepared: Prepared, out: Folder, elements: ShardElements, run: Executor, gpus: int, other_machine: bool
 ) -> tuple[list[ShardStats], Samples]:
     """The shards of the model's trail and the samples chosen from it; or without a model none, and those built."""
     recipe, model = prepared.recipe, prepared.recipe.model
@@ -151,7 +145,7 @@ def _trail(
     digest, shards = prepared.base_digest, prepared.plan.shards
     begun_on = machines_of(done_shards(out, model.prefix, shards, digest))
     mixture = Mixture(begun_on)
-    context = model.context(out, elements, digest, [] if other_machine else begun_on, processes=gpus or workers or 1)
+    context = model.context(out, elements, digest, [] if other_machine else begun_on, run.on_a_node(gpus))
 
     def ground(missing: Sequence[int]) -> Iterator[ShardStats]:
         return map(mixture.watched, run.pool(model.make(), context, missing, gpus=gpus))
@@ -186,15 +180,10 @@ def _manifest(
         exclusions=prepared.exclusions,
         accounting=accounting,
         rows=sum(one.rows for one in shards),
-        shards=shard_entries(shards),
+        shards=[one.entry for one in shards],
         rejects=[plan_rejects, *(one.rejects for one in partitions)],
         trail_prefix="" if recipe.model is None else recipe.model.prefix,
-        trail=shard_entries(trail),
+        trail=[one.entry for one in trail],
         machines=machines_of(trail),
         warnings=silent(plan.inputs, recipe.photos, plan.index, plan.photos, accounting.get("inputs", {})),
     )
-
-
-def shard_entries(shards: Sequence[ShardStats]) -> list[ShardEntry]:
-    """Done-markers as the manifest's entries."""
-    return [ShardEntry(shard=one.shard, rows=one.rows, files=one.files, groups=one.groups) for one in shards]

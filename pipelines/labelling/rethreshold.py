@@ -8,7 +8,6 @@ import msgspec
 
 from pipelines import console
 from pipelines.engine.done import UNREADABLE, run_shards
-from pipelines.engine.run import shard_entries
 from pipelines.engine.shards import ShardContext, build_shard
 from pipelines.execution import executor
 from pipelines.folder import (
@@ -73,7 +72,7 @@ def rethreshold(
             config_hash=digest,
             accounting=_account(earlier, old, new),
             rows=sum(one.rows for one in new),
-            shards=shard_entries(new),
+            shards=[one.entry for one in new],
         )
         finish_output(out, manifest)
         return manifest

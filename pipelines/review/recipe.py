@@ -5,7 +5,6 @@ from typing import Any
 
 from pipelines import console
 from pipelines.engine.done import add_up, run_shards
-from pipelines.engine.run import shard_entries
 from pipelines.execution import executor
 from pipelines.folder import (
     Existing,
@@ -86,7 +85,7 @@ def apply_decisions(dataset: Folder, review: str, out: Folder, *, workers: int, 
             exclusions=parent.exclusions,
             accounting=add_up(plan, done),
             rows=sum(one.rows for one in done),
-            shards=shard_entries(done),
+            shards=[one.entry for one in done],
             rejects=[],
             machines=parent.machines,
         )

@@ -12,7 +12,6 @@ import numpy as np
 
 from pipelines import console
 from pipelines.engine.done import add_up, run_shards
-from pipelines.engine.run import shard_entries
 from pipelines.execution import executor
 from pipelines.folder import Existing, config_hash, has_files
 from pipelines.labelling.answers import NO_ANSWER, check_answers
@@ -202,7 +201,7 @@ def _finish(prepared: _Prepared, out: Folder, done: list[ShardStats]) -> Indexed
         photos=photos,
         objects=objects,
         accounting=accounting,
-        shards=shard_entries(done),
+        shards=[one.entry for one in done],
         files=[*files, *vectors],
         machines=machines_of(done),
         probes=probes,

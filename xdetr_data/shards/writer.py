@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xdetr_data.accounting import Tally
+from xdetr_data.manifest import ShardEntry
 from xdetr_data.photos.photo import Photo
 from xdetr_data.record import GroundedImage, Rejected
 from xdetr_data.schema import REJECTED_ARROW_SCHEMA, SAMPLE_ARROW_SCHEMA, rejects_to_arrow, to_arrow, to_json
@@ -42,6 +43,11 @@ class ShardStats(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Raises XdetrDataError where the accounting is none."""
         Tally.from_builtins(self.accounting)
+
+    @property
+    def entry(self) -> ShardEntry:
+        """The shard as it stands in the manifest."""
+        return ShardEntry(shard=self.shard, rows=self.rows, files=self.files, groups=self.groups)
 
 
 @dataclass(frozen=True, slots=True)
