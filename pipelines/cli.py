@@ -59,6 +59,8 @@ app = lazy_group(
         "ground": _command("ground", "ground"),
         "rethreshold": _command("rethreshold", "rethreshold"),
         "status": _command("status", "status"),
+        "export": _command("export", "export"),
+        "import": _command("import_", "import_"),
         "validate": _command("validate", "validate"),
         "stats": _command("stats", "stats"),
         "show": _command("show", "show"),

@@ -72,7 +72,7 @@ def _parameter(
     elif about.get("parse") == "bytes":
         kind, default = str, about["default"]
         shown = True
-    names = [f"--{field.name.replace('_', '-')}"] if kind is bool else []
+    names = [about["name"]] if "name" in about else [f"--{field.name.replace('_', '-')}"] if kind is bool else []
     if is_optional:
         kind, default = kind | None, None
     text = about["text"] + (" [required]" if about.get("is_needed") and not is_optional else "")

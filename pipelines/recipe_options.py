@@ -1,6 +1,6 @@
 """Options of a recipe, declared once: one frozen struct gives the command's flags, ``--config`` and the hash."""
 
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 
@@ -19,14 +19,17 @@ def flag(
     bare: str | None = None,
     is_argument: bool = False,
     is_needed: bool = False,
+    name: str | None = None,
 ) -> msgspec.Meta:
     """What a field is as a flag: its help ``text``, what stands for its value, and how its default is shown.
 
     A value that ``is_place`` says where inputs lie, which does not decide what is made of them. ``bare`` is the name
     of a NAME=VALUE that is given without one. What ``is_argument`` is given without a flag's name. Without what
-    ``is_needed`` there is nothing to do, which ``check`` of the options says: the help marks it.
+    ``is_needed`` there is nothing to do, which ``check`` of the options says: the help marks it. ``name`` is the
+    flag's where the field cannot be called so.
     """
     said = {"metavar": metavar, "default": default, "bare": bare}
+    said |= {} if name is None else {"name": name}
     said |= {"is_place": is_place, "is_argument": is_argument, "is_needed": is_needed}
     return msgspec.Meta(description=text, extra=said)
 
@@ -75,6 +78,30 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ConfigError(f"--seed {self.seed} must be between 0 and 2**63")
         if not (self.split.isidentifier() and len(self.split) <= MAX_SPLIT_CHARS):
             raise ConfigError(f"--split {self.split!r} must be a plain word such as train or val")
+
+
+class ImportOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What decides the bytes of what is imported."""
+
+    inputs: Annotated[
+        Files,
+        flag("Files, or folders of them such as an export's.", metavar="DIR|FILE", is_place=True, is_argument=True),
+    ] = ()
+    origin: Annotated[Literal["odvg"], flag("Their format.", name="--from")] = "odvg"
+    source: Annotated[
+        str, flag("What the photos' collection is called in keys.", default="as --image-root or file")
+    ] = ""
+    image_root: ImageRoot = msgspec.field(default_factory=dict)
+    exclude: Exclude = ()
+    metadata_only: MetadataOnly = False
+
+    def check(self) -> None:
+        """Raises ConfigError for options that contradict each other."""
+        if not self.inputs:
+            raise ConfigError("no input: give a file, or the folder of an export")
+        if not self.image_root and not self.metadata_only:
+            raise ConfigError("no photos: give --image-root SOURCE=DIR (coco, vg, flickr), or --metadata-only")
+        super().check()
 
 
 def check_iou(option: str, value: float) -> None:

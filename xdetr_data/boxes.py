@@ -1,5 +1,6 @@
 """The only arithmetic on coordinates. Boxes are ``[..., 4]`` float64; the format and unit are in every name."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,21 @@ def xyxy_to_xywh(box_xyxy: Sequence[float]) -> Box:
     """``[x0, y0, x1, y1]`` → ``[x, y, width, height]``, same unit."""
     x0, y0, x1, y1 = box_xyxy
     return (x0, y0, x1 - x0, y1 - y0)
+
+
+def exact_xyxy_to_xywh(box_xyxy: Sequence[float]) -> Box:
+    """The same, width and height such that ``xywh_to_xyxy`` gives the far edges back to the last bit where any does."""
+    x0, y0, x1, y1 = box_xyxy
+    return (x0, y0, _side(x0, x1), _side(y0, y1))
+
+
+def _side(low: float, high: float) -> float:
+    """A length which added to ``low`` is ``high``; where rounding knows none, the difference."""
+    side = high - low
+    if low + side == high:
+        return side
+    near = (math.nextafter(side, -math.inf), math.nextafter(side, math.inf))
+    return next((one for one in near if low + one == high), side)
 
 
 def scale_xyxy(box_xyxy: Sequence[float], size_hw: tuple[int, int]) -> Box:

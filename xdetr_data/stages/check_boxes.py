@@ -20,7 +20,20 @@ def check_box(box_xywh: Box, *, is_crowd: bool, size_hw: tuple[int, int], crowd:
         return "non-finite-box", f"bbox {list(box_xywh)}"
     if box_xywh[2] < MIN_SIDE_PX or box_xywh[3] < MIN_SIDE_PX:
         return "degenerate-box", f"bbox {list(box_xywh)} has no width or no height"
-    box_xyxy = clip_xyxy(xywh_to_xyxy(box_xywh), size_hw)
+    return _on_photo(xywh_to_xyxy(box_xywh), box_xywh, size_hw)
+
+
+def check_corners(box_xyxy: Box, size_hw: tuple[int, int]) -> Box | tuple[str, str]:
+    """The same of a box that is given by its corners, whose bits are kept."""
+    if not all(map(math.isfinite, box_xyxy)):
+        return "non-finite-box", f"bbox {list(box_xyxy)}"
     if box_xyxy[2] - box_xyxy[0] < MIN_SIDE_PX or box_xyxy[3] - box_xyxy[1] < MIN_SIDE_PX:
-        return "box-outside-photo", f"bbox {list(box_xywh)} on a photo of {size_hw[1]}x{size_hw[0]} pixels"
+        return "degenerate-box", f"bbox {list(box_xyxy)} has no width or no height"
+    return _on_photo(box_xyxy, box_xyxy, size_hw)
+
+
+def _on_photo(box_xyxy: Box, given: Box, size_hw: tuple[int, int]) -> Box | tuple[str, str]:
+    box_xyxy = clip_xyxy(box_xyxy, size_hw)
+    if box_xyxy[2] - box_xyxy[0] < MIN_SIDE_PX or box_xyxy[3] - box_xyxy[1] < MIN_SIDE_PX:
+        return "box-outside-photo", f"bbox {list(given)} on a photo of {size_hw[1]}x{size_hw[0]} pixels"
     return box_xyxy
