@@ -190,6 +190,20 @@ def _claim(out: Folder, asked: Asked, *, overwrite: bool) -> None:
             "another --out"
         )
     out.sweep()
+    _take_up_lost(out)
+
+
+def _take_up_lost(out: Folder) -> None:
+    """Finished predictions of which files are gone or cut are unfinished ones: those shards are predicted again."""
+    if not out.exists(predictions.MANIFEST):
+        return
+    lost = [one.name for one in predictions.read_predictions(out).files if out.size(one.name) != one.bytes]
+    if not lost:
+        return
+    console.say(f"{out.url}: {lost[0]} is missing or not as it was written ({len(lost)} such); predicted again")
+    out.remove(predictions.MANIFEST)
+    for name in filter(out.exists, lost):
+        out.remove(name)
 
 
 def _finish(out: Folder, asked: Asked, manifest: Manifest) -> None:

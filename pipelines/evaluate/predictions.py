@@ -109,7 +109,9 @@ def read_predictions(out: Folder) -> PredictionsManifest:
     try:
         return msgspec.json.decode(out.read(MANIFEST), type=PredictionsManifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{out.path(MANIFEST)}: is no list of predictions ({error}); predict again") from error
+        raise InputError(
+            f"{out.path(MANIFEST)}: is no list of predictions ({error}); predict again, with --overwrite"
+        ) from error
 
 
 def read_answers(out: Folder, stem: str) -> dict[str, dict[int, Answer]]:
@@ -122,7 +124,9 @@ def read_answers(out: Folder, stem: str) -> dict[str, dict[int, Answer]]:
                 for row in _rows(batch):
                     found.setdefault(row[0], {})[row[1]] = row[2]
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{out.path(name)}: cannot be read ({error}); remove it and predict with --resume") from error
+        raise InputError(
+            f"{out.path(name)}: cannot be read ({error}); say the command that predicted it again, with --overwrite"
+        ) from error
     return found
 
 

@@ -1,5 +1,6 @@
 """One evaluation: predictions that are kept, and figures from what is kept alone."""
 
+import math
 import os
 from dataclasses import fields, replace
 
@@ -70,6 +71,8 @@ def chosen_task(task: Task, name: str, chosen: dict[str, str | float | None]) ->
     given = {option: value for option, value in chosen.items() if value is not None}
     known = {field.name for field in fields(task)}  # type: ignore[arg-type]
     for option, value in given.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"--{option} {value}: give a number")
         if option == "protocol" and "protocols" in known:
             usual = task.protocols  # type: ignore[attr-defined]
             if value not in usual:

@@ -211,4 +211,24 @@ def test_what_does_not_fit_is_said_in_one_line(sets: dict[str, Path], tmp_path: 
     assert "no predictions" in wrong("refcoco", *toy, tmp_path / "other", "--data", sets["refcoco"])
     file = next(kept.glob("*.parquet"))
     file.write_bytes(file.read_bytes()[:-9])
-    assert "cannot be read" in wrong("score", kept, "--data", sets["refcoco"])
+    assert "with --overwrite" in wrong("score", kept, "--data", sets["refcoco"])
+
+
+def test_files_that_were_lost_or_cut_are_predicted_again(sets: dict[str, Path], tmp_path: Path) -> None:
+    again = ("refcoco", "--ckpt", TOY, "--data", sets["refcoco"], "--out", tmp_path / "kept", "--json")
+    figures = figures_of(run_eval(*again))
+    one, other, third = sorted((tmp_path / "kept").glob("*.parquet"))
+    one.unlink()
+    other.write_bytes(other.read_bytes()[:-9])
+    before = third.stat().st_mtime_ns
+    assert "not as it was written (2 such)" in (ended := run_eval(*again)).stderr
+    assert figures_of(ended) == figures_of(run_eval("score", again[6], "--data", sets["refcoco"], "--json")) == figures
+    assert third.stat().st_mtime_ns == before
+    (tmp_path / "kept" / MANIFEST).write_text("{")
+    assert "predict again, with --overwrite" in wrong(*again)
+    assert figures_of(run_eval(*again, "--overwrite")) == figures
+
+
+def test_a_threshold_that_is_no_number_is_refused(sets: dict[str, Path], tmp_path: Path) -> None:
+    flags = ("--ckpt", TOY, "--data", sets["lvis"], "--out", tmp_path / "kept")
+    assert "give a number" in wrong("presence", *flags, "--threshold", "nan")
