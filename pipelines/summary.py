@@ -12,6 +12,8 @@ from xdetr_data.sources.places import NoPhotos, Roots
 
 PHOTOS_PER_SECOND = 300  # of one process: docs/benchmarks/validate.md, since both read, hash and decode every photo
 
+DOUBTFUL = "doubtful-"  # what a note's name begins with that should not be missed
+
 _POLICY_STAGES = ("exclude_images", "limit")
 
 
@@ -114,6 +116,9 @@ def print_summary(manifest: Manifest, out: str, *, as_json: bool) -> None:
     say_exclusions(manifest.exclusions)
     for line in manifest.warnings:
         console.warn(line)
+    for what, count in manifest.accounting["notes"].items():
+        if count and what.startswith(DOUBTFUL):
+            console.warn(f"{count:,} {what.replace('-', ' ')}; was a file cut? They are in the dataset as they are")
     console.say(f"{manifest.rows:,} samples in {len(manifest.shards)} shards: {out}")
     console.say(f"next: xdetr-data validate {out}   ·   xdetr-data stats {out}")
     if as_json:

@@ -95,6 +95,9 @@ def build_photo(photo: PhotoToBuild, elements: PhotoElements, options: Flickr30k
         detail = f"its XML says {stated_width}x{stated_height} pixels, the photo has {width}x{height}"
         outcome.rejects = elements.rejected(photo.key, READ, "size-mismatch", detail)
         return outcome
+    for element in elements["image"]:
+        for doubt in element.data.decode().split():
+            outcome.note(doubt)
     boxes = _place_boxes(photo, elements["box"], outcome)
     queries: list[BoxedQuery] = []
     captions = [parse_caption(element.data) for element in elements["caption"]]

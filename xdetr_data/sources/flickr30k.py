@@ -135,10 +135,10 @@ class Flickr30k(Source):
         )
 
     def values(self, chunk: ArrayChunk, heads: Heads | None) -> list[pa.Array]:
-        """Each caption and box as JSON, and nothing of an image, of which nothing else is read."""
-        if chunk.name == IMAGES:
-            return [pa.array([b""] * chunk.count, pa.large_binary())]
+        """Each caption and box as JSON; of an image, what is doubtful of it, in words."""
         found = _elements(chunk.name, chunk.offset, chunk.data)
+        if chunk.name == IMAGES:
+            return [pa.array([" ".join(one.doubts).encode() for _, one in found], pa.large_binary())]
         return [pa.array([msgspec.json.encode(one) for _, one in found], pa.large_binary())]
 
     def _data(self, begin: int) -> bytes:

@@ -26,6 +26,10 @@ from xdetr_data.spans import Span
 NOT_VISUAL = "0"  # the chain of phrases that are no object
 SENTENCES, ANNOTATIONS, UNRELATED = "Sentences", "Annotations", "UNRELATED_CAPTIONS"
 
+CAPTIONS_EACH = 5
+WITHOUT_FIVE = "doubtful-photos-without-five-captions"
+UNKNOWN_CHAIN = "doubtful-photos-whose-captions-name-what-their-xml-lacks"
+
 _MARK = re.compile(r"\[/EN#([0-9]+)((?:/[^\s\[\]/]+)+) ([^\[\]]*[^\[\] ]) ?\]")
 
 
@@ -66,13 +70,17 @@ class FlickrBox(msgspec.Struct, frozen=True, gc=False):
 
 
 class FlickrPhoto(NamedTuple):
-    """What both files say of a photo, as far as they can be read, and why it cannot be used, or None."""
+    """What both files say of a photo, as far as they can be read, and why it cannot be used, or None.
+
+    ``doubts`` are signs that a file was cut, though it can be read: the published ones have none.
+    """
 
     id: str
     size_hw: tuple[int, int]
     captions: Sequence[FlickrCaption]
     boxes: Sequence[FlickrBox | Unreadable]
     problem: Problem | None
+    doubts: tuple[str, ...] = ()
 
 
 _CAPTION = msgspec.json.Decoder(FlickrCaption)
@@ -92,7 +100,7 @@ def parse_box(data: bytes) -> FlickrBox | Unreadable:
 def parse_photo(photo: str, sentences: bytes | None, annotations: bytes | None) -> FlickrPhoto:
     """A photo from its two files, None where there is no such file. A blank line is no caption."""
     captions: list[FlickrCaption] = []
-    size_hw, boxes = (0, 0), list[FlickrBox | Unreadable]()
+    size_hw, boxes, chains = (0, 0), list[FlickrBox | Unreadable](), frozenset[str]()
     problem: Problem | None = None
     if sentences is None or annotations is None:
         folder = SENTENCES if sentences is None else ANNOTATIONS
@@ -105,14 +113,16 @@ def parse_photo(photo: str, sentences: bytes | None, annotations: bytes | None) 
             problem = Problem("unreadable-sentences", str(error))
     if annotations is not None:
         try:
-            size_hw, boxes = parse_annotations(annotations)
+            size_hw, boxes, chains = parse_annotations(annotations)
         except (ValueError, ET.ParseError) as error:
             problem = problem or Problem("unreadable-annotations", str(error))
-    return FlickrPhoto(photo, size_hw, captions, boxes, problem)
+    told = {mark[1] for caption in captions for mark in _MARK.finditer(caption.line)} - {NOT_VISUAL}
+    doubts = (WITHOUT_FIVE,) * (len(captions) != CAPTIONS_EACH) + (UNKNOWN_CHAIN,) * (not told <= chains)
+    return FlickrPhoto(photo, size_hw, captions, boxes, problem, () if problem else doubts)
 
 
-def parse_annotations(data: bytes) -> tuple[tuple[int, int], list[FlickrBox | Unreadable]]:
-    """Height and width of the photo in pixels, and every ``<object>`` that has a ``<bndbox>``.
+def parse_annotations(data: bytes) -> tuple[tuple[int, int], list[FlickrBox | Unreadable], frozenset[str]]:
+    """Height and width of the photo in pixels, every ``<object>`` that has a ``<bndbox>``, and the chains of all.
 
     Raises ValueError or ParseError where the file is no such XML.
     """
@@ -122,8 +132,10 @@ def parse_annotations(data: bytes) -> tuple[tuple[int, int], list[FlickrBox | Un
     height, width = (int(root.findtext(f"size/{side}") or 0) for side in ("height", "width"))
     if not (0 < height < 1 << 31 and 0 < width < 1 << 31):
         raise ValueError(f"it states a size of {width}x{height} pixels")
-    objects = [(number, one) for number, one in enumerate(root.iter("object")) if one.find("bndbox") is not None]
-    return (height, width), [_parse_object(number, one) for number, one in objects]
+    objects = list(root.iter("object"))
+    chains = frozenset((name.text or "").strip() for one in objects for name in one.iter("name"))
+    boxed = [(number, one) for number, one in enumerate(objects) if one.find("bndbox") is not None]
+    return (height, width), [_parse_object(number, one) for number, one in boxed], chains
 
 
 def _parse_object(number: int, found: ET.Element) -> FlickrBox | Unreadable:

@@ -96,13 +96,13 @@ def test_an_object_is_a_box_of_its_chains_and_one_without_a_box_is_none() -> Non
         an_object([2], flags="<scene>1</scene>"),
         an_object([3], 1, 2, 3, 4),
     ]
-    size_hw, boxes = parse_annotations(xml(*objects))
+    size_hw, boxes, _ = parse_annotations(xml(*objects))
     assert size_hw == (333, 500)
     assert boxes == [FlickrBox(0, ("1", "6"), (159.0, 125.0, 219.0, 335.0)), FlickrBox(2, ("3",), (1.0, 2.0, 3.0, 4.0))]
 
 
 def test_a_box_that_is_none_takes_no_other_with_it() -> None:
-    _, boxes = parse_annotations(xml(an_object([1], "x", 2, 3, 4), an_object([1], 1, 2, 3), an_object([1], 1, 2, 3, 4)))
+    _, boxes, _ = parse_annotations(xml(an_object([1], "x", 2, 3, 4), an_object([1], 1, 2, 3), an_object([1], 1, 2, 3, 4)))
     assert [isinstance(one, Unreadable) for one in boxes] == [True, True, False]
 
 

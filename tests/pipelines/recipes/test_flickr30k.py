@@ -110,7 +110,8 @@ def test_a_caption_is_a_query_and_a_phrase_has_all_boxes_of_its_chain(tmp_path: 
         "photo": {"in": 1, "out": 1, "rejected": {}},
     }
     assert manifest.accounting["notes"] == {
-        "clipped-boxes": 0, "phrases-not-visual": 1, "phrases-without-box": 2
+        "clipped-boxes": 0, "phrases-not-visual": 1, "phrases-without-box": 2,
+        "doubtful-photos-without-five-captions": 1,
     }  # fmt: skip
     assert [(one.role, Path(one.path).name) for one in manifest.inputs] == [
         ("sentences", "Sentences"), ("annotations", "Annotations"), ("ids", "train.txt"),
@@ -338,3 +339,15 @@ def test_the_built_real_captions_are_those_of_mdetrs_own_conversion(tmp_path: Pa
             named = [(record.regions[region].box_xyxy, one.spans[0]) for one in query.phrases for region in one.regions]
             assert as_mdetr(named) == boxes, query.group
     assert not theirs
+
+
+def test_files_that_were_cut_and_can_still_be_read_are_told_of(tmp_path: Path) -> None:
+    five = (*CAPTIONS, "[/EN#1/other Ball] .", "A room .")
+    whole = write(tmp_path / "whole", {1: (five, annotated(*OBJECTS))})
+    assert "doubtful" not in build(whole).stderr
+    cut = write(tmp_path / "cut", {1: (five[:3], annotated(*OBJECTS)), 2: (five, annotated(*OBJECTS[:-1]))})
+    ended = build(cut)
+    assert ended.code == 0
+    assert "warning: 1 doubtful photos without five captions; was a file cut?" in ended.stderr
+    assert "warning: 1 doubtful photos whose captions name what their xml lacks" in ended.stderr
+    assert len(records_of(cut / "out")) == 2
