@@ -102,7 +102,8 @@ def test_an_object_is_a_box_of_its_chains_and_one_without_a_box_is_none() -> Non
 
 
 def test_a_box_that_is_none_takes_no_other_with_it() -> None:
-    _, boxes, _ = parse_annotations(xml(an_object([1], "x", 2, 3, 4), an_object([1], 1, 2, 3), an_object([1], 1, 2, 3, 4)))
+    objects = (an_object([1], "x", 2, 3, 4), an_object([1], 1, 2, 3), an_object([1], 1, 2, 3, 4))
+    _, boxes, _ = parse_annotations(xml(*objects))
     assert [isinstance(one, Unreadable) for one in boxes] == [True, True, False]
 
 
