@@ -6,32 +6,40 @@ import typer
 
 from pipelines import console, options
 
+Format = Literal["odvg", "coco", "yolo", "grit", "chat"]
+Style = Literal["qwen", "sharegpt"]
+
 
 @options.command
 def export(
     dataset: options.Dataset,
-    to: Annotated[Literal["odvg"], typer.Option("--to", help="The format.")],
+    to: Annotated[Format, typer.Option("--to", help="The format.")],
     out: options.Out,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse to lose anything; nothing is written then.")] = False,
     may_lose: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="With --strict: what may be lost. Repeatable.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export in --out.")] = False,
+    style: Annotated[Style, typer.Option(help="Of chat: whose tags and coordinates.")] = "qwen",
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> int:
     """Write a dataset's labels in the format of other trainers, and count what that format cannot hold.
 
     `odvg`: JSON lines for MM-Grounding-DINO and Open-GroundingDino, a file for each collection of photos; a dataset of
-    classes becomes detection with a label map. What each format loses: docs/exchange.md.
+    classes becomes detection with a label map. `coco`: instances, of a dataset of classes with LVIS's fields. `yolo`: a
+    text file for each photo. `grit`: Kosmos-2's noun chunks. `chat`: conversations with boxes. What each format loses:
+    docs/exchange.md. Photos are not copied.
 
     **Examples**
 
     `xdetr-data export shards/mixed-star --to odvg --out exports/mixed-star`
 
+    `xdetr-data export shards/lvis --to coco --out exports/lvis`
+
     `xdetr-data export shards/mixed-star --to odvg --strict --may-lose provenance --may-lose group --out exports/strict`
     """
-    from pipelines.exporting.run import check_losses, export_odvg, open_destination
+    from pipelines.exporting.run import check_losses, export_dataset, open_destination
     from pipelines.folder import check_not_itself
     from xdetr_data.exports.losses import MEANING, Loss
     from xdetr_data.manifest import read_manifest
@@ -43,7 +51,16 @@ def export(
     check_not_itself(folder, destination)
     open_destination(destination, overwrite=overwrite)
     with console.progress("exporting", manifest.rows) as advance:
-        account = export_odvg(folder, manifest, destination, strict=strict, may_lose=allowed, progress=advance)
+        account = export_dataset(
+            folder,
+            manifest,
+            destination,
+            to=to,
+            style=style,
+            strict=strict,
+            may_lose=allowed,
+            progress=advance,
+        )
     console.say(f"{account.photos_out:,} of {account.photos_in:,} photos, {account.lines:,} lines in {out}")
     if account.lost:
         rows = [[f"{name}: {MEANING[Loss(name)]}", f"{count:,}"] for name, count in account.lost.items()]

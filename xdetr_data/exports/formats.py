@@ -1,9 +1,11 @@
 """The formats, and what each loses: the declaration from which losses are counted and the documents' table is made."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from xdetr_data.boxes import Box
+from xdetr_data.exports import chat, coco, grit, yolo
 from xdetr_data.exports.losses import Loss
 
 # What imports of every format make of a record, whatever the format could say.
@@ -24,13 +26,15 @@ class Format:
         name: what ``--to`` and ``--from`` call it.
         loses: what it cannot hold.
         is_of_classes: whether it knows classes by name, and no sentences.
-        has_sides: whether boxes are corner, width and height.
+        rounded: the box that a reader of the format gets for a box on a photo of some height and width.
+        needs_phrases: whether a query without a phrase has no place.
     """
 
     name: str
     loses: frozenset[Loss]
     is_of_classes: bool = False
-    has_sides: bool = False
+    rounded: Callable[[Box, tuple[int, int]], Box] = lambda box, _: box
+    needs_phrases: bool = False
 
 
 ODVG = Format(name="odvg", loses=_EVERYWHERE | {Loss.EXHAUSTIVE, Loss.ABSENCE, Loss.CROWD, Loss.MASK})
@@ -38,6 +42,31 @@ ODVG_CLASSES = Format(
     name="odvg of classes",
     loses=_EVERYWHERE | _CLASSES | {Loss.EXHAUSTIVE, Loss.ABSENCE, Loss.CROWD, Loss.MASK},
     is_of_classes=True,
+    needs_phrases=True,
 )
+_COCO = _EVERYWHERE | _CLASSES | {Loss.BOX_BITS}
+COCO = Format(
+    name="coco",
+    loses=_COCO | {Loss.EXHAUSTIVE, Loss.ABSENCE},
+    is_of_classes=True,
+    needs_phrases=True,
+    rounded=coco.rounded,
+)
+COCO_FEDERATED = Format(
+    name="coco of a vocabulary", loses=_COCO, is_of_classes=True, needs_phrases=True, rounded=coco.rounded
+)
+_BOXES_ALONE = frozenset({Loss.EXHAUSTIVE, Loss.ABSENCE, Loss.CROWD, Loss.MASK, Loss.BOX_BITS})
+YOLO = Format(
+    name="yolo",
+    loses=_EVERYWHERE | _CLASSES | _BOXES_ALONE,
+    is_of_classes=True,
+    needs_phrases=True,
+    rounded=yolo.rounded,
+)
+GRIT = Format(name="grit", loses=_EVERYWHERE | _BOXES_ALONE | {Loss.PARTS}, rounded=grit.rounded)
+_CHAT = _EVERYWHERE | _BOXES_ALONE | {Loss.NO_PHRASES}
+CHAT_QWEN = Format(name="chat, qwen", loses=_CHAT, needs_phrases=True, rounded=chat.rounded_qwen)
+CHAT_SHAREGPT = Format(name="chat, sharegpt", loses=_CHAT, needs_phrases=True, rounded=chat.rounded_sharegpt)
 
-FORMATS: Mapping[str, Format] = MappingProxyType({one.name: one for one in (ODVG, ODVG_CLASSES)})
+_ALL = (ODVG, ODVG_CLASSES, COCO, COCO_FEDERATED, YOLO, GRIT, CHAT_QWEN, CHAT_SHAREGPT)
+FORMATS: Mapping[str, Format] = MappingProxyType({one.name: one for one in _ALL})

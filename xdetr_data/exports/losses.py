@@ -26,6 +26,7 @@ class Loss(StrEnum):
     NO_WORDS = "no-words"
     NO_PHRASES = "no-phrases"
     SPANS = "spans"
+    PARTS = "parts"
     SENTENCE = "sentence"
 
 
@@ -50,5 +51,6 @@ MEANING = {
     Loss.NO_WORDS: "queries and phrases of white space alone",
     Loss.NO_PHRASES: "queries without any phrase",
     Loss.SPANS: "phrases in parts with white space alone between: it becomes theirs",
+    Loss.PARTS: "phrases in parts: the first stands for them",
     Loss.SENTENCE: "phrases that become a class by their words, without the sentence around",
 }

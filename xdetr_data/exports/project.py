@@ -9,7 +9,6 @@ from collections import Counter
 import msgspec
 from msgspec import UNSET
 
-from xdetr_data.boxes import Box, exact_xyxy_to_xywh, xywh_to_xyxy
 from xdetr_data.exports.formats import Format
 from xdetr_data.exports.losses import Loss
 from xdetr_data.photos.ids import photo_id, photo_key
@@ -51,28 +50,20 @@ def project(record: GroundedImage, target: Format) -> tuple[GroundedImage | None
 
 def _region(region: Region, size_hw: tuple[int, int], target: Format, losses: Losses) -> Region | None:
     """The region as the format has it, or None where it has no place there."""
-    x0, y0, x1, y1 = box = region.box_xyxy
+    box = target.rounded(region.box_xyxy, size_hw)
     losses[Loss.PROVENANCE] += 1
     if region.is_crowd and Loss.CROWD in target.loses:
         losses[Loss.CROWD] += 1
         return None
-    if x1 - x0 < MIN_SIDE_PX or y1 - y0 < MIN_SIDE_PX:
+    if min(box[2] - box[0], box[3] - box[1]) < MIN_SIDE_PX:
         losses[Loss.THIN_BOX] += 1
         return None
-    if target.has_sides and (rounded := _rounded(box, size_hw)) != box:
-        losses[Loss.BOX_BITS] += 1
-        box = rounded
+    losses[Loss.BOX_BITS] += box != region.box_xyxy
     mask = region.mask
     if mask is not UNSET and Loss.MASK in target.loses:
         losses[Loss.MASK] += 1
         mask = UNSET
     return Region(box_xyxy=box, is_crowd=region.is_crowd, provenance=NOBODY, mask=mask)
-
-
-def _rounded(box_xyxy: Box, size_hw: tuple[int, int]) -> Box:
-    """The box that corner, width and height give back, on the photo."""
-    x0, y0, x1, y1 = xywh_to_xyxy(exact_xyxy_to_xywh(box_xyxy))
-    return (x0, y0, min(x1, float(size_hw[1])), min(y1, float(size_hw[0])))
 
 
 def _query(
@@ -93,6 +84,9 @@ def _query(
         losses[Loss.SCORE] += phrase.score is not None
         if (spans := _spans(phrase, query.text, losses)) is None:
             continue
+        if Loss.PARTS in target.loses and len(spans) > 1:
+            losses[Loss.PARTS] += 1
+            spans = spans[:1]
         found = [region for index in phrase.regions if (region := regions[index]) is not None]
         if not found:
             is_absence = query.is_exhaustive and not phrase.regions
@@ -103,8 +97,9 @@ def _query(
         losses[Loss.EQUAL_PHRASES] += spans in phrases
         own = phrases.setdefault(spans, {})
         own.update((numbers.setdefault(region, len(numbers)), None) for region in found)
-    if target.is_of_classes and not phrases:
-        return None  # a class is there by its boxes alone
+    if target.needs_phrases and not phrases:
+        losses[Loss.NO_PHRASES] += not query.phrases
+        return None
     return Query(
         text=query.text,
         group="",
@@ -141,13 +136,12 @@ def _classes(record: GroundedImage, losses: Losses) -> tuple[Query, ...]:
             losses[Loss.SCORE] += words in found and phrase.score is not None
             losses[Loss.PROVENANCE] += words in found
             found.setdefault(words, []).append((query, phrase))
-    return tuple([_class(words, alike, losses) for words, alike in found.items()])
+    return tuple([_class(words, alike) for words, alike in found.items()])
 
 
-def _class(words: str, alike: list[tuple[Query, Phrase]], losses: Losses) -> Query:
+def _class(words: str, alike: list[tuple[Query, Phrase]]) -> Query:
     regions = dict.fromkeys(index for _, phrase in alike for index in phrase.regions)
     said = [query.is_exhaustive for query, _ in alike]
-    losses[Loss.EXHAUSTIVE] += any(said) and not all(said)
     phrase = msgspec.structs.replace(
         alike[0][1], spans=((0, len(words)),) if words else alike[0][1].spans, regions=tuple(regions)
     )

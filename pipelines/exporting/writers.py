@@ -1,0 +1,199 @@
+"""How each format's files are written: a record at a time, in bounded memory, and at the end what belongs to all."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+import msgspec
+
+from xdetr_data.errors import InputError
+from xdetr_data.exports.chat import Style, conversations
+from xdetr_data.exports.coco import coco_annotations, coco_image
+from xdetr_data.exports.formats import (
+    CHAT_QWEN,
+    CHAT_SHAREGPT,
+    COCO,
+    COCO_FEDERATED,
+    GRIT,
+    ODVG,
+    ODVG_CLASSES,
+    YOLO,
+    Format,
+)
+from xdetr_data.exports.grit import grit_lines
+from xdetr_data.exports.odvg import detection_line, grounding_lines
+from xdetr_data.exports.yolo import yolo_lines
+from xdetr_data.record import GroundedImage
+from xdetr_data.storage import Folder, HashingWriter
+
+ANNOTATIONS, LABEL_MAP, INSTANCES, NAMES = "annotations", "label_map.json", "instances.json", "data.yaml"
+_ENCODER = msgspec.json.Encoder()
+
+
+class Writer(Protocol):
+    """Writes projected records of its ``target``."""
+
+    target: Format
+
+    def add(self, record: GroundedImage) -> int:
+        """Writes a record; how many lines or annotations it became."""
+
+    def finish(self) -> list[str]:
+        """Writes what belongs to all records; the names of all files but those of one photo each."""
+
+
+class Classes:
+    """The numbers of classes by their text, those of a vocabulary first; of a dataset without one in the order in which
+    they are met, of one with, raises InputError for any other."""
+
+    def __init__(self, vocabulary: Mapping[str, None], first: int = 0) -> None:
+        self.labels = {text: number for number, text in enumerate(vocabulary, first)}
+        self._is_open, self._first = not vocabulary, first
+
+    def number(self, record: GroundedImage) -> Mapping[str, int]:
+        """The numbers, those of the record among them."""
+        for query in record.queries:
+            if query.text not in self.labels:
+                if not self._is_open:
+                    raise InputError(
+                        f"{record.key}: {query.text[:60]!r} is no class of the dataset's vocabulary; build it again"
+                    )
+                self.labels[query.text] = len(self.labels) + self._first
+        return self.labels
+
+
+class LinesWriter:
+    """JSON lines, a file for each collection of photos: ``annotations/<collection>.jsonl``."""
+
+    def __init__(
+        self, out: Folder, stack: ExitStack, target: Format, lines: Callable[[GroundedImage], list[dict[str, Any]]]
+    ) -> None:
+        self.target = target
+        self._out, self._stack, self._lines = out, stack, lines
+        self._sinks: dict[str, HashingWriter] = {}
+
+    def add(self, record: GroundedImage) -> int:
+        """Writes the record's lines."""
+        name = f"{ANNOTATIONS}/{collection_of(record)}.jsonl"
+        if name not in self._sinks:
+            self._sinks[name] = self._stack.enter_context(self._out.writing(name))
+        lines = self._lines(record)
+        self._sinks[name].write(b"".join(_ENCODER.encode(line) + b"\n" for line in lines))
+        return len(lines)
+
+    def finish(self) -> list[str]:
+        """All is written."""
+        return sorted(self._sinks)
+
+
+class OdvgClassesWriter(LinesWriter):
+    """ODVG's detection, with its label map."""
+
+    def __init__(self, out: Folder, stack: ExitStack, vocabulary: Mapping[str, None]) -> None:
+        self._classes = Classes(vocabulary)
+        super().__init__(out, stack, ODVG_CLASSES, self._line)
+
+    def _line(self, record: GroundedImage) -> list[dict[str, Any]]:
+        return [detection_line(record, record.image.file_name, self._classes.number(record))]
+
+    def finish(self) -> list[str]:
+        """The label map."""
+        self._out.write(LABEL_MAP, _ENCODER.encode({str(n): text for text, n in self._classes.labels.items()}))
+        return [*super().finish(), LABEL_MAP]
+
+
+class CocoWriter:
+    """One file of instances; images wait on the disk until all annotations are written."""
+
+    def __init__(self, out: Folder, stack: ExitStack, target: Format, vocabulary: Mapping[str, None]) -> None:
+        self.target = target
+        self._classes = Classes(vocabulary, first=1)
+        self._photos = self._annotations = 0
+        self._images = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=1 << 24))  # noqa: SIM115
+        self._sink = stack.enter_context(out.writing(INSTANCES))
+        self._sink.write(b'{"annotations":[')
+
+    def add(self, record: GroundedImage) -> int:
+        """Writes the record's annotations."""
+        self._photos += 1
+        labels = self._classes.number(record)
+        image = coco_image(record, self._photos, labels, is_federated=self.target is COCO_FEDERATED)
+        self._images.write(b",\n" * (self._photos > 1) + _ENCODER.encode(image))
+        made = coco_annotations(record, self._photos, self._annotations + 1, labels)
+        for one in made:
+            self._annotations += 1
+            self._sink.write(b",\n" * (self._annotations > 1) + _ENCODER.encode(one))
+        return len(made)
+
+    def finish(self) -> list[str]:
+        """Images and categories."""
+        self._sink.write(b'],"images":[')
+        self._images.seek(0)
+        while piece := self._images.read(1 << 20):
+            self._sink.write(piece)
+        categories = [{"id": number, "name": text} for text, number in self._classes.labels.items()]
+        self._sink.write(b'],"categories":' + _ENCODER.encode(categories) + b"}")
+        return [INSTANCES]
+
+
+class YoloWriter:
+    """A text file for each photo, ``<collection>/labels/<name>.txt``, beside which its photos are expected in
+    ``<collection>/images``, and ``data.yaml`` with the names of the classes."""
+
+    target = YOLO
+
+    def __init__(self, out: Folder, vocabulary: Mapping[str, None]) -> None:
+        self._out, self._classes = out, Classes(vocabulary)
+        self._collections: dict[str, None] = {}
+
+    def add(self, record: GroundedImage) -> int:
+        """Writes the photo's file."""
+        collection = collection_of(record)
+        self._collections[collection] = None
+        text = yolo_lines(record, self._classes.number(record))
+        stem = record.image.file_name.rpartition(".")[0] or record.image.file_name
+        self._out.write(f"{collection}/labels/{stem}.txt", text.encode())
+        return text.count("\n")
+
+    def finish(self) -> list[str]:
+        """The names of the classes, and where the photos are."""
+        names = {number: text for text, number in self._classes.labels.items()}
+        data = {"train": [f"{one}/images" for one in self._collections], "names": names}
+        self._out.write(NAMES, msgspec.yaml.encode(data))
+        return [NAMES]
+
+
+def collection_of(record: GroundedImage) -> str:
+    """The photo's collection; raises InputError where it cannot be part of a file's name."""
+    source = record.image.source
+    if not (source.isascii() and source.isalnum()):
+        raise InputError(f"{record.key}: source {source!r} cannot name a file; build the dataset with a plain name")
+    return source
+
+
+def target_of(name: str, style: Style, vocabulary: Mapping[str, None]) -> Format:
+    """What a format as ``--to`` calls it holds."""
+    if name == "chat":
+        return CHAT_QWEN if style == "qwen" else CHAT_SHAREGPT
+    if name == "odvg":
+        return ODVG_CLASSES if vocabulary else ODVG
+    if name == "coco":
+        return COCO_FEDERATED if vocabulary else COCO
+    return {"yolo": YOLO, "grit": GRIT}[name]
+
+
+def writer_of(name: str, style: Style, vocabulary: Mapping[str, None], out: Folder, stack: ExitStack) -> Writer:
+    """The writer of a format as ``--to`` calls it; ``vocabulary`` are the texts of all classes, or nothing."""
+    target = target_of(name, style, vocabulary)
+    if name == "coco":
+        return CocoWriter(out, stack, target, vocabulary)
+    if name == "yolo":
+        return YoloWriter(out, vocabulary)
+    if target is ODVG_CLASSES:
+        return OdvgClassesWriter(out, stack, vocabulary)
+    if name == "grit":
+        return LinesWriter(out, stack, target, grit_lines)
+    if name == "chat":
+        return LinesWriter(out, stack, target, lambda record: conversations(record, style))
+    return LinesWriter(out, stack, target, lambda record: grounding_lines(record, record.image.file_name))

@@ -1,0 +1,32 @@
+"""YOLO's text files, one a photo: a line ``class x y w h`` for each box, centre and size as shares of the photo's.
+
+Source: docs.ultralytics.com/datasets/detect. Shares have six decimals, as its own converters write them.
+"""
+
+from collections.abc import Mapping
+
+from xdetr_data.boxes import Box, clip_xyxy, normalise_xyxy, scale_xyxy
+from xdetr_data.record import GroundedImage
+
+
+def rounded(box_xyxy: Box, size_hw: tuple[int, int]) -> Box:
+    """The box that a line gives back, on the photo."""
+    x, y, width, height = (float(one) for one in _shares(box_xyxy, size_hw).split())
+    corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return clip_xyxy(scale_xyxy(corners, size_hw), size_hw)
+
+
+def yolo_lines(record: GroundedImage, labels: Mapping[str, int]) -> str:
+    """The text of a projected record of classes; ``labels`` are the numbers of classes by their text, from 0."""
+    lines = [
+        f"{labels[query.text]} {_shares(record.regions[index].box_xyxy, record.image.size_hw)}"
+        for query in record.queries
+        for phrase in query.phrases
+        for index in phrase.regions
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _shares(box_xyxy: Box, size_hw: tuple[int, int]) -> str:
+    x0, y0, x1, y1 = normalise_xyxy(box_xyxy, size_hw)
+    return " ".join(f"{one:.6f}" for one in ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0))
