@@ -19,6 +19,7 @@ from xdetr_model.device import BatchRunner, Precision, dtype_of, pick_device
 from xdetr_model.errors import ModelConfigError
 from xdetr_model.grounders.fingerprint import fingerprint
 from xdetr_model.grounders.protocol import Candidates, Fit, PhraseQuery, best, check_call, to_pixels
+from xdetr_model.grounders.windows import windowed
 from xdetr_model.network.model import ImageEncoding, XDetrModel
 from xdetr_model.network.text_tower import check_tokenizer, phrase_text, phrase_tokens, tokenize
 from xdetr_model.photos import PhotoTransform, PreparedPhoto
@@ -216,10 +217,10 @@ class XDetrGrounder:
     def _encode_new(self, phrases: Sequence[PhraseQuery]) -> dict[PhraseQuery, EncodedPhrase]:
         """Encode texts of similar length together; a text with several phrases once."""
         by_text: dict[str, list[tuple[PhraseQuery, tuple[tuple[int, int], ...]]]] = {}
-        for phrase in phrases:
-            alone = phrase_text(phrase.text, phrase.spans)
-            text, spans = (phrase.text, phrase.spans) if self.context else (alone, ((0, len(alone)),))
-            by_text.setdefault(text, []).append((phrase, spans))
+        longest = self._model.config.max_text_tokens
+        seen = windowed(self.tokenizer, phrases, longest) if self.context else [alone(phrase) for phrase in phrases]
+        for phrase, part in zip(phrases, seen, strict=True):
+            by_text.setdefault(part.text, []).append((phrase, part.spans))
         groups = sorted(by_text.items(), key=lambda item: len(item[0]))
         encoded = self._texts.run(groups, self._encode_texts)
         return {phrase: vectors for part in encoded for phrase, vectors in part.items()}
@@ -247,6 +248,12 @@ class XDetrGrounder:
         if self.pooling == "mean" and len(tokens_Td):
             tokens_Td = nn.functional.normalize(tokens_Td.mean(0, keepdim=True), dim=-1)
         return np.asarray(tokens_Td.numpy(), dtype=np.float32)
+
+
+def alone(phrase: PhraseQuery) -> PhraseQuery:
+    """A phrase whose text is its own words."""
+    text = phrase_text(phrase.text, phrase.spans)
+    return PhraseQuery(text=text, spans=((0, len(text)),))
 
 
 def score(photo: EncodedPhoto, phrases: Sequence[EncodedPhrase], keep: int) -> list[Candidates]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from xdetr_model.grounders.protocol import Candidates, PhraseQuery, best, to_pixels
+from xdetr_model.grounders.windows import windowed
 from xdetr_model.network.text_tower import Fit, TokenizedTexts, phrase_text, phrase_tokens, tokenize
 from xdetr_model.photos import PreparedPhoto
 
@@ -105,7 +106,11 @@ class GroundingDino:
 
     def plan(self, photo: PreparedPhoto, place: int, phrases: Sequence[PhraseQuery]) -> list[Pass]:
         """One pass per sentence, or per phrase without context."""
-        return (split_by_sentence if self._d.context else split_by_phrase)(photo, place, phrases)
+        if not self._d.context:
+            return split_by_phrase(photo, place, phrases)
+        lowered = [PhraseQuery(text=lower(one.text), spans=one.spans) for one in phrases]
+        longest = int(self._d.model.config.max_text_len)
+        return split_by_sentence(photo, place, windowed(self._d.tokenizer, lowered, longest))
 
     def company(self, job: Pass) -> tuple[int, ...]:
         """Photos of one size."""

@@ -335,12 +335,12 @@ def test_context_can_be_left_out() -> None:
         assert not np.allclose(a.scores, in_context[family].scores, atol=1e-5)
 
 
-def test_phrases_beyond_the_text_limit_are_said_to_be() -> None:
+def test_phrases_beyond_the_text_limit_are_read_in_a_window_and_longer_ones_are_said_to_be_cut() -> None:
     long = "dog " * 40 + "cat"
-    ((gone, cut),) = grounder("grounding-dino").ground(
+    ((beyond, cut),) = grounder("grounding-dino").ground(
         PHOTOS[:1], [[PhraseQuery(text=long, spans=((160, 163),)), PhraseQuery(text=long, spans=((80, 163),))]], keep=2
     )
-    assert (gone.fit, len(gone.scores)) == ("truncated", 0)
+    assert (beyond.fit, len(beyond.scores)) == ("whole", 2)
     assert (cut.fit, len(cut.scores)) == ("cut", 2)
     longer = PhraseQuery(text="dog " * 80, spans=((0, 319),))
     for family in ("owlv2", "omdet-turbo", "sam3"):

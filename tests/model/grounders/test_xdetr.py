@@ -123,8 +123,8 @@ def test_a_phrase_that_the_model_cannot_see_has_no_boxes_and_says_so() -> None:
         PhraseQuery(text=long, spans=((160, 243),)),
         PhraseQuery(text="a dog", spans=((1, 2),)),
     ]
-    ((truncated, cut, between),) = grounder().ground(PHOTOS[:1], [queries], keep=3)
-    assert (truncated.fit, len(truncated.scores)) == ("truncated", 0)
+    ((beyond, cut, between),) = grounder().ground(PHOTOS[:1], [queries], keep=3)
+    assert (beyond.fit, len(beyond.scores)) == ("whole", 3)  # it was read in a window
     assert (cut.fit, len(cut.scores)) == ("cut", 3)
     assert (between.fit, between.boxes_xyxy.shape) == ("between_tokens", (0, 4))
 
