@@ -338,7 +338,7 @@ def test_context_can_be_left_out() -> None:
 def test_phrases_beyond_the_text_limit_are_read_in_a_window_and_longer_ones_are_said_to_be_cut() -> None:
     long = "dog " * 40 + "cat"
     ((beyond, cut),) = grounder("grounding-dino").ground(
-        PHOTOS[:1], [[PhraseQuery(text=long, spans=((160, 163),)), PhraseQuery(text=long, spans=((80, 163),))]], keep=2
+        PHOTOS[:1], [[PhraseQuery(text=long, spans=((160, 163),)), PhraseQuery(text=long, spans=((4, 163),))]], keep=2
     )
     assert (beyond.fit, len(beyond.scores)) == ("whole", 2)
     assert (cut.fit, len(cut.scores)) == ("cut", 2)
