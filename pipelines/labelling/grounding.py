@@ -196,8 +196,8 @@ def _ground_window(
         if stopped.is_set():
             break
         batch = able[begin : begin + batch_size]
-        sizes_hw = [getattr(ready[i].prepared, "input_hw", None) for i in batch]
-        if None not in sizes_hw:
+        sizes_hw = [size_hw for i in batch if (size_hw := _input_hw(ready[i].prepared)) is not None]
+        if len(sizes_hw) == len(batch):
             clock.saw(sizes_hw)
         results = grounder.ground_prepared([ready[i].prepared for i in batch], [phrases[i] for i in batch], keep)
         for i, candidates in zip(batch, results, strict=True):
@@ -206,6 +206,13 @@ def _ground_window(
         Grounded(job=one.job, photo=one.photo, candidates=candidates)
         for one, candidates in zip(ready, found, strict=True)
     ]
+
+
+def _input_hw(prepared: Any) -> tuple[int, int] | None:
+    """Height and width that the network sees, of several networks the first; None where nobody says."""
+    first = prepared[0] if isinstance(prepared, tuple) else prepared
+    size_hw: tuple[int, int] | None = getattr(first, "input_hw", None)
+    return size_hw
 
 
 def _shape(one: _Ready) -> tuple[int, int]:

@@ -1,10 +1,12 @@
 """Whole runs with small real models: valid, balanced, the same bytes whoever does the work and whatever kills it."""
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 
@@ -231,3 +233,25 @@ def test_shards_that_are_done_are_not_grounded_again(toy: Path, world: Path, who
     shards = len(manifest_of(whole).shards)
     assert f"grounding: {shards - 1} of {shards} shards are done already" in ended.stderr
     assert differing(files_of(out), files_of(whole)) == []
+
+
+def test_a_run_tells_how_much_of_what_the_model_saw_is_padding(toy: Path, world: Path, tmp_path: Path) -> None:
+    flags = (f"--ckpt={toy}", *world_args(world), "--workers=0", f"--out={tmp_path}/out")
+    ended = run_cli("pseudo-label", "locnar", *flags)
+    assert ended.code == 0, ended.stderr
+    told = r"% of the time waiting for photos and narratives; \d+\.\d% of what the model saw is padding"
+    assert re.search(told, ended.stderr)
+    done = (tmp_path / "out" / "grounded").glob("*.json")
+    shares = [msgspec.json.decode(one.read_bytes())["padding_share"] for one in done]
+    assert shares
+    assert all(0 <= share < 0.5 for share in shares)
+    assert any(shares), "photos of many shapes"
+
+
+def test_padding_is_counted_against_the_largest_height_and_width() -> None:
+    clock = grounding.Clock()
+    assert clock.padding_share is None
+    clock.saw([(10, 20), (10, 20)])
+    assert clock.padding_share == 0
+    clock.saw([(20, 10), (10, 20)])
+    assert clock.padding_share == 400 / 1200
