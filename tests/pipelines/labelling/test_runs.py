@@ -243,8 +243,7 @@ def test_a_run_tells_how_much_of_what_the_model_saw_is_padding(toy: Path, world:
     assert re.search(told, ended.stderr)
     done = (tmp_path / "out" / "grounded").glob("*.json")
     shares = [msgspec.json.decode(one.read_bytes())["padding_share"] for one in done]
-    assert shares
-    assert all(0 <= share < 0.5 for share in shares)
+    assert all(share is None or 0 <= share < 0.5 for share in shares)  # None: nothing was asked of the shard's photos
     assert any(shares), "photos of many shapes"
 
 
