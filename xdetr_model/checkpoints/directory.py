@@ -69,7 +69,10 @@ def save_checkpoint(
     model.save_pretrained(path)
     check_tokenizer(tokenizer).save_pretrained(path)
     image_processor.save_pretrained(path)
-    (path / "README.md").write_text(card_text(card, model), encoding="utf-8")
+    readme = path / "README.md"
+    readme.write_text(card_text(card, model), encoding="utf-8")
+    for file in path.iterdir():  # safetensors writes for its owner alone, whoever else may read the folder
+        file.chmod(readme.stat().st_mode)
     return path
 
 
@@ -80,7 +83,7 @@ def card_text(card: ModelCard, model: XDetrModel) -> str:
     lines = [
         "---",
         f"license: {card.licence}",
-        "library_name: transformers",
+        "library_name: xdetr-data",
         "pipeline_tag: zero-shot-object-detection",
         "---",
         "",
@@ -100,5 +103,13 @@ def card_text(card: ModelCard, model: XDetrModel) -> str:
     if card.figures:
         lines += ["", "## Measured", "", "| | |", "|---|---|"]
         lines += [f"| {name} | {value:.4g} |" for name, value in card.figures.items()]
+    lines += [
+        "",
+        "## Use",
+        "",
+        "X-DETR data loads it (`pip install 'xdetr-data[label]'`); transformers alone does not:",
+        "",
+    ]
+    lines += ["```", "xdetr-data ground PHOTO 'the red car' 'two dogs' --ckpt DIR --out boxes.png", "```"]
     lines += ["", "```python", "from xdetr_model import XDetrGrounder", 'XDetrGrounder.from_pretrained("DIR")', "```"]
     return "\n".join(lines) + "\n"

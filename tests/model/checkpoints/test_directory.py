@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -213,3 +214,12 @@ def test_the_librarys_auto_classes_know_the_model(directory: Path) -> None:
     loaded = AutoModel.from_pretrained(directory)
     assert type(loaded) is XDetrModel
     assert type(AutoConfig.from_pretrained(directory)) is XDetrConfig
+
+
+def test_all_files_have_the_folders_permissions_and_the_card_says_what_loads_them(directory: Path) -> None:
+    modes = {file.name: oct(file.stat().st_mode & 0o777) for file in directory.iterdir()}
+    assert set(modes.values()) == {modes["README.md"]}
+    card = (directory / "README.md").read_text()
+    assert "library_name: xdetr-data" in card
+    (program,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    exec(program.replace("DIR", str(directory)), {})
