@@ -72,8 +72,8 @@ class FlickrBox(msgspec.Struct, frozen=True, gc=False):
 class FlickrPhoto(NamedTuple):
     """What both files say of a photo, as far as they can be read, and why it cannot be used, or None.
 
-    ``doubts`` are signs that a file was cut, though it can be read. Of 151 published photos that were looked at none has
-    any; the whole set was not.
+    ``doubts`` are signs that a file was cut, though it can be read. Of 151 published photos that were looked at none
+    has any; the whole set was not.
     """
 
     id: str
