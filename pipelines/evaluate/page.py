@@ -4,7 +4,6 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -17,7 +16,7 @@ from pipelines.report.photos import PhotoBook
 from xdetr_data.dataset import Dataset, UnknownKey, open_dataset
 from xdetr_data.errors import InputError
 from xdetr_data.photos.photo import BadPhoto
-from xdetr_data.storage import Folder
+from xdetr_data.storage import Folder, split_address
 
 SHOWN = 12  # mistakes of a kind on the page
 WIDTH, HEIGHT = 420, 240  # of a curve, in its own units
@@ -55,11 +54,19 @@ class Shot:
 
 
 def write_page(path: str, runs: Sequence[Run]) -> None:
-    """Writes the page. Raises InputError where the address is a folder, OutputError where it cannot be written."""
-    place = Path(path)
-    if place.is_dir():
-        raise InputError(f"--html {path}: is a folder; give the name of a page, as in {path}/page.html")
-    Folder(str(place.parent)).write(place.name, render_page(runs))
+    """Writes the page. Raises OutputError where it cannot be written."""
+    folder, name = check_page(path)
+    folder.write(name, render_page(runs))
+
+
+def check_page(path: str) -> tuple[Folder, str]:
+    """Folder and name of a page; raises InputError where the address is a folder or below a file."""
+    folder, name = split_address(path)
+    if not name or folder.is_folder(name):
+        raise InputError(f"--html {path}: is a folder; give the name of a page, as in {path.rstrip('/')}/page.html")
+    if folder.exists() and not folder.is_folder():
+        raise InputError(f"--html {path}: {folder.url} is a file; give a page in a folder")
+    return folder, name
 
 
 def render_page(runs: Sequence[Run]) -> bytes:

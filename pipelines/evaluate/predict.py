@@ -1,6 +1,5 @@
 """Predictions of a model on a dataset: a shard is a task, in this process, on Ray or on the ranks of torchrun."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from pipelines.execution import executor
 from pipelines.labelling.answers import check_answers, no_answer
 from pipelines.labelling.grounding import Grounder, LoadGrounder, Precision
 from pipelines.labelling.models import model_errors
-from xdetr_data.addresses.identity import file_identity
 from xdetr_data.errors import InputError, OutputError
 from xdetr_data.manifest import Manifest, tool_version
 from xdetr_data.photos.decoding import decode_photo
@@ -28,6 +26,7 @@ from xdetr_data.shards.reader import read_samples, stems
 from xdetr_data.shards.writer import FileEntry, Sample
 from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates
 from xdetr_data.storage import Folder
+from xdetr_data.validation.files import identify
 
 READ_AHEAD_THREADS = 2
 _BATCHES = 4  # in a window of photos that are read at once
@@ -184,7 +183,7 @@ def _claim(out: Folder, asked: Asked, *, overwrite: bool) -> None:
         found = msgspec.json.decode(out.read(predictions.RUN), type=Asked)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found = None
-    if found != asked:
+    if found is None or not asked.is_answered_by(found):
         raise OutputError(
             f"{out.url}: holds predictions of another model, dataset, task or --keep; say --overwrite, or choose "
             "another --out"
@@ -197,12 +196,12 @@ def _take_up_lost(out: Folder) -> None:
     """Finished predictions of which files are gone or cut are unfinished ones: those shards are predicted again."""
     if not out.exists(predictions.MANIFEST):
         return
-    lost = [one.name for one in predictions.read_predictions(out).files if out.size(one.name) != one.bytes]
+    lost = predictions.changed_files(out, predictions.read_predictions(out))
     if not lost:
         return
-    console.say(f"{out.url}: {lost[0]} is missing or not as it was written ({len(lost)} such); predicted again")
+    console.say(f"{out.url}: {lost[0].file} is missing or not as it was written ({len(lost)} such); predicted again")
     out.remove(predictions.MANIFEST)
-    for name in filter(out.exists, lost):
+    for name in filter(out.exists, [one.file for one in lost]):
         out.remove(name)
 
 
@@ -211,7 +210,7 @@ def _finish(out: Folder, asked: Asked, manifest: Manifest) -> None:
     for name in map(predictions.file_name, stems(manifest)):
         if not out.exists(name):
             raise OutputError(f"{out.path(name)}: is missing, another process did not write it; run the command again")
-        size, digest = file_identity(os.fspath(out.path(name))) if out.is_local else (out.size(name) or 0, "")
+        size, digest = identify(out, name)
         files.append(FileEntry(name=name, bytes=size, sha256=digest))
     done = PredictionsManifest(asked=asked, tool_version=tool_version(), photos=manifest.rows, files=files)
     out.write(predictions.MANIFEST, msgspec.json.format(msgspec.json.encode(done), indent=1))

@@ -19,6 +19,8 @@ from xdetr_data.record import GroundedImage
 from xdetr_data.shards.reader import read_records, stems
 from xdetr_data.shards.writer import FileEntry, entry
 from xdetr_data.storage import Folder
+from xdetr_data.validation.files import check_files
+from xdetr_data.validation.violation import Violation
 
 VERSION = 1
 MANIFEST, RUN = "predictions.json", "run.json"
@@ -44,6 +46,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     config_hash: str
     keep: int
     version: int = VERSION
+
+    def is_answered_by(self, kept: "Asked") -> bool:
+        """Whether kept predictions are of the same model on the same dataset; where the model was is no matter."""
+        return msgspec.structs.replace(kept, ckpt=self.ckpt) == self
 
 
 class PredictionsManifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,11 +113,31 @@ def read_predictions(out: Folder) -> PredictionsManifest:
             f"{out.url}: holds no finished predictions; make them with 'xdetr-eval TASK --ckpt … --data …'"
         )
     try:
-        return msgspec.json.decode(out.read(MANIFEST), type=PredictionsManifest)
+        found = msgspec.json.decode(out.read(MANIFEST), type=PredictionsManifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
             f"{out.path(MANIFEST)}: is no list of predictions ({error}); predict again, with --overwrite"
         ) from error
+    if found.asked.version != VERSION:
+        raise InputError(
+            f"{out.path(MANIFEST)}: is of version {found.asked.version}, this tool reads {VERSION}; predict again, "
+            f"with --overwrite, or read it with the version that wrote it ({found.tool_version})"
+        )
+    return found
+
+
+def changed_files(out: Folder, manifest: PredictionsManifest) -> list[Violation]:
+    """Files that are gone, or of which a byte is not as it was written."""
+    return check_files(out, manifest.files, known={})
+
+
+def check_predictions(out: Folder, manifest: PredictionsManifest) -> None:
+    """Raises InputError where a file is not as it was written: no figure comes from such predictions."""
+    if changed := changed_files(out, manifest):
+        raise InputError(
+            f"{out.path(changed[0].file)}: {changed[0].what} ({len(changed)} such); say the command that predicted "
+            "it again: what was changed is predicted anew"
+        )
 
 
 def read_answers(out: Folder, stem: str) -> dict[str, dict[int, Answer]]:
@@ -120,6 +146,8 @@ def read_answers(out: Folder, stem: str) -> dict[str, dict[int, Answer]]:
     found: dict[str, dict[int, Answer]] = {}
     try:
         with out.open(name) as stream, pq.ParquetFile(stream) as parquet:
+            if not parquet.schema_arrow.equals(SCHEMA):
+                raise pa.ArrowInvalid("its columns are others than those of predictions")
             for batch in parquet.iter_batches(_ROWS):
                 for row in _rows(batch):
                     found.setdefault(row[0], {})[row[1]] = row[2]
@@ -133,6 +161,8 @@ def read_answers(out: Folder, stem: str) -> dict[str, dict[int, Answer]]:
 def _rows(batch: pa.RecordBatch) -> Iterator[tuple[str, int, Answer]]:
     scores, boxes = batch["scores"], batch["boxes_xyxy"]
     ends = scores.offsets.to_numpy()
+    if any(column.null_count for column in batch) or not np.array_equal(boxes.offsets.to_numpy(), 4 * ends):
+        raise pa.ArrowInvalid("a row has no four numbers of a box for each score")
     flat_scores = scores.values.to_numpy(zero_copy_only=False).astype(np.float64)
     flat_boxes = boxes.values.to_numpy(zero_copy_only=False).astype(np.float64).reshape(-1, 4)
     names = zip(batch["key"].to_pylist(), batch["phrase"].to_pylist(), batch["fit"].to_pylist(), strict=True)

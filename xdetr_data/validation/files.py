@@ -38,7 +38,7 @@ def check_files(folder: Folder, files: Sequence[FileEntry], *, known: Mapping[st
             )
             continue
         try:
-            found = known.get(stated.name) or _identify(folder, stated.name)
+            found = known.get(stated.name) or identify(folder, stated.name)
         except (InputError, OSError) as error:
             violations.append(violation(stated.name, "file-unreadable", str(error), remedy=COPY_AGAIN))
             continue
@@ -51,7 +51,8 @@ def check_files(folder: Folder, files: Sequence[FileEntry], *, known: Mapping[st
     return violations
 
 
-def _identify(folder: Folder, name: str) -> Identity:
+def identify(folder: Folder, name: str) -> Identity:
+    """Reads a file for its bytes and sha256; raises InputError where it cannot be read."""
     with folder.open(name) as stream:
         reader = HashingReader(stream)
         reader.drain()

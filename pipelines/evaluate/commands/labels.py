@@ -24,9 +24,10 @@ def labels(
 
     `xdetr-eval labels shards/locnar --truth shards/locnar-true --html page.html`
     """
-    from pipelines.evaluate.commands.measure import finish
+    from pipelines.evaluate.commands.measure import check_html, finish
     from pipelines.evaluate.label_figures import label_result
 
+    check_html(html)
     result = label_result(out, truth)
     finish({out: result}, [(out, out, result)], html, json)
     return options.DONE

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pipelines import console, options
 from pipelines.evaluate import flags
+from xdetr_data.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipelines.evaluate.predict import Model
@@ -190,12 +190,15 @@ def _measure(
 ) -> int:
     """Predictions of every dataset, then the figures from what was kept of them."""
     from pipelines.evaluate.ranks import Ranks
-    from pipelines.evaluate.run import predictions_of, score_predictions
+    from pipelines.evaluate.run import check_data, places, predictions_of, score_predictions
 
+    if gpus and not workers:
+        raise ConfigError(f"--gpus {gpus} needs processes of their own: give --workers {gpus}, too")
+    check_html(html)
+    check_data(task, data, **chosen)
     results: dict[str, Result] = {}
     pages = []
-    for address in data:
-        place = out if out is None or len(data) == 1 else f"{out}/{os.path.basename(address.rstrip('/'))}"
+    for address, place in zip(data, places(data, out), strict=True):
         kept = predictions_of(task, model, address, place, keep=keep, workers=workers, gpus=gpus, overwrite=overwrite)
         if not Ranks.of_environment().is_first:
             continue
@@ -204,6 +207,14 @@ def _measure(
     if Ranks.of_environment().is_first:
         finish(results, pages, html, json)
     return options.DONE
+
+
+def check_html(html: str | None) -> None:
+    """Raises the errors of an address where no page can be written, before anything is measured."""
+    if html is not None:
+        from pipelines.evaluate.page import check_page
+
+        check_page(html)
 
 
 def finish(results: dict[str, Result], pages: list[tuple[str, str, Result]], html: str | None, json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Protocol
 from pipelines.evaluate.predictions import Answer
 from pipelines.evaluate.result import Result
 from pipelines.labelling.grounding import Phrase
+from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest
 from xdetr_data.record import GroundedImage
 
@@ -22,12 +23,18 @@ class Task(Protocol):
     def questions(self, record: GroundedImage) -> Sequence[tuple[int, Phrase]]:
         """What a photo is asked for, each with its number."""
 
+    def check(self, records: Iterable[GroundedImage]) -> None:
+        """Raises InputError where a dataset has nothing that the figures could be measured on; before any prediction,
+        so it reads no more records than it needs."""
+
     def score(self, answered: Answered) -> Result:
         """The figures. Raises InputError where the dataset has nothing that they could be measured on."""
 
 
 def task_of(name: str, manifest: Manifest) -> Task:
     """A task for a dataset; raises InputError where the dataset does not fit."""
+    if name not in TASKS:
+        raise InputError(f"predictions of {name!r}: this tool measures {', '.join(TASKS)}")
     made: Task = import_module(f"pipelines.evaluate.tasks.{name}").of(manifest)
     return made
 

@@ -1,6 +1,6 @@
 """``xdetr-eval boxes``: class-agnostic average precision and recall over all regions of a dataset."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,11 @@ class Boxes:
     def questions(self, record: GroundedImage) -> Sequence[tuple[int, Phrase]]:
         """None: proposals are asked for, answer 0."""
         return ()
+
+    def check(self, records: Iterable[GroundedImage]) -> None:
+        """See ``Task``."""
+        if not any(not one.is_crowd for record in records for one in record.regions):
+            raise InputError("--data: has no region; give a dataset with regions")
 
     def score(self, answered: Answered) -> Result:
         """See ``Task``."""

@@ -1,7 +1,7 @@
 """``xdetr-eval flickr30k``: recall of Flickr30k Entities' phrases, by both protocols of MDETR and by category."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.evaluate.result import Figure, Result, Table, Worst, figure
@@ -20,6 +20,7 @@ SAYS = {
     "merged": "MDETR's merged boxes: IoU 0.5 with their hull",
 }
 COMPARABLE = "with published R@k ({protocol}), if the photos are all of Flickr30k Entities' val or test"
+NO_CHAIN = "--data: no phrase has a chain (EN#…); give a dataset of 'xdetr-data build flickr30k'"
 _CHAIN = re.compile(r"EN#[^/]+/(.+)")
 
 
@@ -45,6 +46,12 @@ class Flickr30k:
         """Phrases whose chain has a box."""
         return asked(record, _is_judged)
 
+    def check(self, records: Iterable[GroundedImage]) -> None:
+        """See ``Task``."""
+        phrases = (phrase for record in records for query in record.queries for phrase in query.phrases)
+        if not any(phrase.regions and categories(phrase) for phrase in phrases):
+            raise InputError(NO_CHAIN)
+
     def score(self, answered: Answered) -> Result:
         """See ``Task``."""
         grounded, worst = [], Worst()
@@ -53,7 +60,7 @@ class Flickr30k:
             grounded.append(GroundedPhrase(found_xyxy=found, true_xyxy=one.true_xyxy, tags=categories(one.phrase)))
             note_mistake(one, worst)
         if not any(one.tags for one in grounded):
-            raise InputError("--data: no phrase has a chain (EN#…); give a dataset of 'xdetr-data build flickr30k'")
+            raise InputError(NO_CHAIN)
         scores = {protocol: phrase_recall(grounded, protocol=protocol) for protocol in self.protocols}
         return Result(
             task="flickr30k",

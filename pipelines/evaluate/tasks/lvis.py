@@ -1,7 +1,7 @@
 """``xdetr-eval lvis``: average precision over LVIS's classes, fixed and standard."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ SAYS = {
     "standard": "standard (lvis 0.5.3): 300 boxes a photo, federated",
 }
 COMPARABLE = "with published {protocol} AP, if the photos are all of LVIS v1 val (or minival)"
+NO_BOX = "--data: no photo has a box of a class; give a dataset of 'xdetr-data build lvis'"
 OWN_SIZES = "with nothing published: sizes by area of the box, LVIS's by area of the mask"
 
 
@@ -43,12 +44,17 @@ class Lvis:
         """All classes: which of them are known of the photo is the score's matter, after its cut."""
         return [(number, Phrase(one.text, ((0, len(one.text)),))) for number, one in enumerate(self.vocabulary)]
 
+    def check(self, records: Iterable[GroundedImage]) -> None:
+        """See ``Task``."""
+        if not any(record.regions for record in records):
+            raise InputError(NO_BOX)
+
     def score(self, answered: Answered) -> Result:
         """See ``Task``."""
         worst = Worst()
         known, found = self._collect(answered, worst)
         if not len(known.truth.photo):
-            raise InputError("--data: no photo has a box of a class; give a dataset of 'xdetr-data build lvis'")
+            raise InputError(NO_BOX)
         scores = [lvis_scores(found, known, protocol) for protocol in self.protocols]
         return Result(
             task="lvis",

@@ -1,6 +1,6 @@
 """``xdetr-eval presence``: does a model find what is there and invent nothing, over phrases verified to be absent."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.evaluate.result import Curve, Figure, Result, Table, Worst, figure
@@ -36,6 +36,19 @@ class Presence:
     def questions(self, record: GroundedImage) -> Sequence[tuple[int, Phrase]]:
         """Phrases of exhaustive queries: all their objects are boxed, or there is none."""
         return asked(record, _is_verified)
+
+    def check(self, records: Iterable[GroundedImage]) -> None:
+        """See ``Task``."""
+        seen: set[bool] = set()
+        for record in records:
+            verified = (query for query in record.queries if query.is_exhaustive)
+            seen |= {bool(phrase.regions) for query in verified for phrase in query.phrases}
+            if len(seen) == 2:
+                return
+        raise InputError(
+            "--data: presence needs phrases of both kinds, there and verified absent; give a dataset with verified "
+            "absences, as 'xdetr-data build lvis' makes"
+        )
 
     def score(self, answered: Answered) -> Result:
         """See ``Task``."""

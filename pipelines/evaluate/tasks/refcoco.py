@@ -1,6 +1,6 @@
 """``xdetr-eval refcoco``: how often the best box of a referring expression is the one that is meant."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipelines.evaluate.result import Result, Worst, figure
@@ -11,16 +11,23 @@ from xdetr_data.errors import InputError
 from xdetr_data.manifest import Manifest
 from xdetr_data.record import GroundedImage, Query
 from xdetr_data.record import Phrase as LabelledPhrase
+from xdetr_data.vocabulary import has_vocabulary
 from xdetr_model.evaluate.overlap import giou_matrix, iou_matrix
 from xdetr_model.evaluate.phrases import ALL, GroundedPhrase, phrase_recall
 
 OVERLAPS = {"IoU": iou_matrix, "GIoU": giou_matrix}
 SAYS = {"IoU": "IoU at least 0.5, as the field's tables", "GIoU": "generalised IoU at least 0.5, as MDETR's evaluator"}
+NO_EXPRESSION = "--data: no query is an expression of one box; give a dataset of 'xdetr-data build refcoco'"
 COMPARABLE = "with published P@k, if it is all of one set and split (val, testA, testB, test)"
 
 
 def of(manifest: Manifest) -> "Refcoco":
-    """Where no expression names one box ``score`` says so."""
+    """Raises InputError for a set of classes: a name is no expression that tells one object from the others."""
+    if has_vocabulary(manifest):
+        raise InputError(
+            f"dataset {manifest.prefix} (made by {manifest.recipe}) has names of classes, not referring expressions; "
+            "give a dataset of 'xdetr-data build refcoco', or measure it with 'xdetr-eval lvis'"
+        )
     return Refcoco(manifest.split)
 
 
@@ -35,6 +42,11 @@ class Refcoco:
         """Queries whose whole text names one box."""
         return asked(record, _is_expression)
 
+    def check(self, records: Iterable[GroundedImage]) -> None:
+        """See ``Task``."""
+        if not any(self.questions(record) for record in records):
+            raise InputError(NO_EXPRESSION)
+
     def score(self, answered: Answered) -> Result:
         """See ``Task``."""
         grounded, worst = [], Worst()
@@ -42,9 +54,7 @@ class Refcoco:
             grounded.append(GroundedPhrase(found_xyxy=one.answer.boxes_xyxy, true_xyxy=one.true_xyxy))
             note_mistake(one, worst)
         if not grounded:
-            raise InputError(
-                "--data: no query is an expression of one box; give a dataset of 'xdetr-data build refcoco'"
-            )
+            raise InputError(NO_EXPRESSION)
         scores = {name: phrase_recall(grounded, overlap=overlap)[ALL] for name, overlap in OVERLAPS.items()}
         return Result(
             task="refcoco",
