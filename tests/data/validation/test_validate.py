@@ -583,7 +583,8 @@ def test_labels_pass_only_if_they_decode(record: GroundedImage, data: st.DataObj
     encoded = bytearray(to_json(record))
     encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
     found, breaches = check_labels(bytes(encoded))
-    assert (found is None) == bool(breaches)
+    # a mask is looked at after the record is read: it may be of another size than its photo
+    assert bool(breaches) == (found is None or any(one.rule == "bad-mask" for one in breaches))
     if found is not None:
         assert found == from_json(bytes(encoded))
 
