@@ -3,10 +3,11 @@
 import re
 from typing import Annotated
 
+from pipelines.labelling.class_list import ClassPrompts, all_prompts
 from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.options import Ckpt, LabelOptions, ModelOptions
 from pipelines.labelling.step import GroundingStep
-from pipelines.labelling.telling import CAPTIONS
+from pipelines.labelling.telling import CAPTIONS, prompting
 from pipelines.machine import DescribeMachine
 from pipelines.recipe_options import BuildOptions, Exclude, flag
 from xdetr_data.box_order import check_named
@@ -35,8 +36,19 @@ class CaptionedOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_f
         super().check()
 
 
-def caption_step(options: CaptionedOptions, load: LoadGrounder, machine: DescribeMachine) -> GroundingStep:
-    """The step that grounds the noun phrases of captions."""
+def caption_step(
+    options: CaptionedOptions,
+    load: LoadGrounder,
+    machine: DescribeMachine,
+    classes: tuple[ClassPrompts, ...] = (),
+) -> GroundingStep:
+    """The step that grounds the noun phrases of captions, or the prompts of classes."""
     return GroundingStep(
-        ckpt=options.ckpt, model=options.model, labels=options.labels, telling=CAPTIONS, load=load, machine=machine
+        ckpt=options.ckpt,
+        model=options.model,
+        labels=options.labels,
+        telling=prompting(all_prompts(classes)) if classes else CAPTIONS,
+        load=load,
+        machine=machine,
+        classes=classes,
     )

@@ -75,10 +75,10 @@ def make_ground_worker(context: GroundContext) -> "GroundWorker":
     with model_errors(context.teachers[0].ckpt):
         machine = context.machine(model.device)
     check_machine(machine, context.begun_on, context.out.url)
-    start(model.spacy_model)
+    start(model.spacy_model, context.telling)
     how = {"device": model.device, "precision": model.precision, "batch_size": model.batch_size, **model.asking()}
     grounders = [context.load(one.ckpt, **how) for one in context.teachers]
-    tell(model.spacy_model, ())  # it can read now
+    tell(model.spacy_model, (), context.telling)  # it can read now
     return GroundWorker(context, Teachers(grounders), machine)
 
 

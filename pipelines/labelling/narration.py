@@ -21,7 +21,7 @@ from xdetr_data.errors import XdetrDataError
 from xdetr_data.sources.framing.files import Unreadable
 from xdetr_data.sources.localized_narratives import Narrative
 from xdetr_data.stages.grounding.trace_agreement import PointedPath, TraceClock, pointed_path
-from xdetr_data.stages.noun_phrases.noun_phrases import NarrativeSentence, NounPhrases
+from xdetr_data.stages.noun_phrases.noun_phrases import Mention, NarrativeSentence, NounPhrases
 
 LONGEST_CAPTION = 50_000  # characters; people say some hundred, and a tagger takes memory by the word
 
@@ -55,9 +55,10 @@ Photos = Sequence[Sequence[Line]]
 Answer = list[list[Told | NotTold]]
 
 
-def start(spacy_model: str | None) -> None:
+def start(spacy_model: str | None, telling: Telling = NARRATIVES) -> None:
     """Starts the process, and has it load the language pipeline while the caller does something else."""
-    _reader().ask(spacy_model, (), NARRATIVES)
+    if not telling.prompts:
+        _reader().ask(spacy_model, (), telling)
 
 
 def tell(spacy_model: str | None, photos: Photos, telling: Telling = NARRATIVES) -> Answer:
@@ -65,6 +66,10 @@ def tell(spacy_model: str | None, photos: Photos, telling: Telling = NARRATIVES)
 
     Raises ConfigError where the language pipeline is not installed, XdetrDataError where the process was killed.
     """
+    if telling.prompts:
+        sentences = tuple(map(_prompt, telling.prompts))
+        paths = tuple((None,) for _ in sentences)
+        return [[Told(line.where, sentences, paths) for line in lines] for lines in photos]
     reader = _reader()
     try:
         return reader.answer(spacy_model, photos, telling)
@@ -75,6 +80,12 @@ def tell(spacy_model: str | None, photos: Photos, telling: Telling = NARRATIVES)
             f"the process that reads {telling.unit}s ended{first} (exit code {code}; -9 is a kill, as when memory runs "
             "out); go on with --resume, with fewer --workers"
         ) from error
+
+
+def _prompt(text: str) -> NarrativeSentence:
+    """A text that as a whole names whatever there is of it."""
+    mention = Mention(spans=((0, len(text)),), head=text, is_plural=True, count=None)
+    return NarrativeSentence(begin=0, end=len(text), text=text, mentions=(mention,))
 
 
 class _Reader:

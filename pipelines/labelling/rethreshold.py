@@ -19,6 +19,7 @@ from pipelines.folder import (
     finish_output,
     open_output,
 )
+from pipelines.labelling.class_list import ClassPrompts
 from pipelines.labelling.options import LabelOptions
 from pipelines.labelling.teachers import check_consensus, teachers_of
 from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
@@ -56,7 +57,13 @@ def rethreshold(
             return finished
         claimed.enter_context(telling_status(out))
         _copy_trail(dataset, out, earlier, trails)
-        samples = TrailSamples(out=out, rule=labels, teachers=teachers, photos_from=(dataset, earlier.prefix))
+        samples = TrailSamples(
+            out=out,
+            rule=labels,
+            teachers=teachers,
+            photos_from=(dataset, earlier.prefix),
+            classes=_classes(dataset, earlier),
+        )
         context = ShardContext(out=out, prefix=earlier.prefix, config_hash=digest, samples=samples, tables={})
         new = run_shards(
             out,
@@ -91,6 +98,13 @@ def _labels(dataset: Folder, earlier: Manifest) -> LabelOptions:
     except msgspec.ValidationError as error:
         problem = f"its manifest has other options than this version's ({error})"
         raise InputError(f"{dataset.url}: {problem}; label again with 'pseudo-label'") from error
+
+
+def _classes(dataset: Folder, earlier: Manifest) -> tuple[ClassPrompts, ...]:
+    try:
+        return msgspec.convert(earlier.config.get("prompts", ()), tuple[ClassPrompts, ...])
+    except msgspec.ValidationError as error:
+        raise InputError(f"{dataset.url}: its manifest's classes are none ({error}); label again") from error
 
 
 def _stats(dataset: Folder, prefix: str, shard: int) -> ShardStats:

@@ -8,6 +8,7 @@ from pipelines import console
 from pipelines.engine.recipe import Samples
 from pipelines.engine.shards import ShardElements
 from pipelines.labelling.answers import check_trail
+from pipelines.labelling.class_list import ClassPrompts
 from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.options import LabelOptions, ModelOptions
 from pipelines.labelling.teachers import all_of, check_consensus, teachers_of
@@ -25,8 +26,8 @@ from xdetr_data.storage import Folder
 class GroundingStep:
     """Grounds the noun phrases of what ``telling`` says of photos: narratives, or captions.
 
-    ``ckpt`` are the teachers; ``load`` gives each process its grounders, ``machine`` the kind of machine that it runs
-    on.
+    Where ``classes`` are given, photos are asked for their prompts instead. ``ckpt`` are the teachers; ``load`` gives
+    each process its grounders, ``machine`` the kind of machine that it runs on.
     """
 
     ckpt: Sequence[str]
@@ -36,6 +37,7 @@ class GroundingStep:
     telling: Telling = NARRATIVES
     flags: FlagPolicy = field(default_factory=FlagPolicy)
     class_descriptions: str | None = None
+    classes: tuple[ClassPrompts, ...] = ()
     machine: DescribeMachine = this_machine
     prefix: ClassVar[str] = TRAIL_PREFIX
     title: ClassVar[str] = "grounding"
@@ -51,11 +53,7 @@ class GroundingStep:
 
     def fingerprints(self) -> dict[str, str]:
         """Loads all models once, so that a wrong name ends the run before its work begins."""
-        from xdetr_data.stages.noun_phrases.noun_phrases import NounPhrases
-
-        nouns = NounPhrases(self.model.spacy_model)
-        nouns.load()
-        found = {"language": nouns.fingerprint}
+        found = {} if self.classes else {"language": self._language()}
         several = teachers_of(self.ckpt)
         for number, (name, ckpt) in enumerate(several):
             grounder = self.load(
@@ -63,6 +61,13 @@ class GroundingStep:
             )
             found["grounder" if len(several) == 1 else f"grounder {number} {name}"] = grounder.fingerprint()
         return found
+
+    def _language(self) -> str:
+        from xdetr_data.stages.noun_phrases.noun_phrases import NounPhrases
+
+        nouns = NounPhrases(self.model.spacy_model)
+        nouns.load()
+        return nouns.fingerprint
 
     def context(
         self, out: Folder, elements: ShardElements, config_hash: str, begun_on: Sequence[Machine], processes: int
@@ -94,7 +99,7 @@ class GroundingStep:
     def samples(self, out: Folder) -> Samples:
         """Labels chosen from the trail; photos are read from their own files."""
         names = tuple(one.name for one in teachers_of(self.ckpt))
-        return TrailSamples(out=out, rule=self.labels, teachers=names)
+        return TrailSamples(out=out, rule=self.labels, teachers=names, classes=self.classes)
 
     def say(self, trail: Sequence[ShardStats]) -> None:
         """How fast the model was, and how long it waited for its input; each shard's figures are in its stats.json.

@@ -9,15 +9,24 @@ from xdetr_data.sources.localized_narratives import Narrative, parse_narrative
 
 
 class Telling(NamedTuple):
-    """What the elements are called that tell of photos, and how their bytes are read (a function of a module)."""
+    """What the elements are called that tell of photos, and how their bytes are read (a function of a module).
+
+    Where ``prompts`` are given every photo is asked for these, whatever its elements hold.
+    """
 
     unit: str
     parse: Callable[[bytes], Narrative | Unreadable]
+    prompts: tuple[str, ...] = ()
 
 
 def parse_caption(data: bytes) -> Narrative | Unreadable:
     """A caption as a narrative that nobody spoke."""
     return Narrative(dataset_id="", image_id="", caption=read_caption(data))
+
+
+def prompting(prompts: tuple[str, ...]) -> Telling:
+    """Asks every photo for the same texts; its element is the question."""
+    return Telling("question", parse_caption, prompts)
 
 
 NARRATIVES, CAPTIONS = Telling("narrative", parse_narrative), Telling("caption", parse_caption)

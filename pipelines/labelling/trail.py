@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import pyarrow.parquet as pq
 
 from pipelines.engine.outcome import Ledger
+from pipelines.labelling.class_list import ClassPrompts
 from pipelines.labelling.label import label_photo
+from pipelines.labelling.label_classes import label_classes
 from pipelines.labelling.options import LabelOptions
 from xdetr_data.errors import InputError
 from xdetr_data.photos.photo import BadPhoto, Photo, read_photo
@@ -56,13 +58,14 @@ class TrailSamples:
     """Samples whose labels a rule chooses from the trail of some teachers.
 
     ``photos_from`` is a finished dataset (and the prefix of its shards) whose tars hold the photos, or None where they
-    are read from their own files.
+    are read from their own files. Where ``classes`` are given, the phrases of a photo are their prompts.
     """
 
     out: Folder
     rule: LabelOptions
     teachers: tuple[str, ...]
     photos_from: tuple[Folder, str] | None = None
+    classes: tuple[ClassPrompts, ...] = ()
 
     def __call__(self, shard: int, ledger: Ledger) -> Iterator[Sample]:
         """Samples of a shard in the order of their keys; what was rejected before is among its rejects."""
@@ -70,7 +73,10 @@ class TrailSamples:
             ledger.rejects += [Rejected(**row) for row in batch.to_pylist()]
         photo_of = _from_file if self.photos_from is None else _from_tar(*self.photos_from, shard)
         for grounded in read_grounded(self.out, shard):
-            outcome = label_photo(grounded, self.rule, self.teachers)
+            if self.classes:
+                outcome = label_classes(grounded, self.classes, self.rule, self.teachers)
+            else:
+                outcome = label_photo(grounded, self.rule, self.teachers)
             ledger.enter(outcome)
             assert outcome.record is not None
             yield Sample(outcome.record, photo_of(grounded))

@@ -2,8 +2,11 @@
 
 from typing import Annotated
 
+import msgspec
+
 from pipelines.engine.recipe import Recipe
 from pipelines.labelling.captions import CaptionedOptions, caption_step
+from pipelines.labelling.class_list import ClassPrompts, read_class_list, vocabulary
 from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.models import load_grounder
 from pipelines.machine import DescribeMachine, this_machine
@@ -13,16 +16,20 @@ from xdetr_data.sources.caption_tables import CaptionTable, is_table
 from xdetr_data.sources.coco_captions import CocoCaptions
 from xdetr_data.sources.exclusions import read_exclusions
 from xdetr_data.sources.framing.lines import expand_inputs
-from xdetr_data.sources.photo_folder import PhotoFolder
+from xdetr_data.sources.photo_folder import BarePhotos, PhotoFolder
 from xdetr_data.sources.places import ANY_SOURCE, Roots
 from xdetr_data.sources.protocol import Source
+from xdetr_data.vocabulary import NamedClass
 
 GROUP = "pseudo-label"
 SIDECARS = "sidecars"
 
 
 class PhotosOptions(CaptionedOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What decides the bytes of labelled photos, besides the content of the inputs and the checkpoint."""
+    """What decides the bytes of labelled photos, besides the content of the inputs and the checkpoint.
+
+    ``prompts`` and ``vocabulary`` are no flags: ``recipe`` reads them from ``--classes``.
+    """
 
     photos: Annotated[
         Files,
@@ -39,12 +46,31 @@ class PhotosOptions(CaptionedOptions, frozen=True, kw_only=True, forbid_unknown_
         ),
     ] = ()
 
+    classes: Annotated[
+        str,
+        flag(
+            "Look for these classes instead of captions: one name a line, or YAML with synonyms, negative prompts "
+            "(not) and templates.",
+            metavar="FILE",
+            is_place=True,
+        ),
+    ] = ""
+    prompts: tuple[ClassPrompts, ...] | msgspec.UnsetType = msgspec.UNSET
+    vocabulary: tuple[NamedClass, ...] | msgspec.UnsetType = msgspec.UNSET
+
     def check(self) -> None:
         """Raises ConfigError for options that contradict each other."""
         if not self.photos:
             raise ConfigError("no photos: give a folder, as in 'xdetr-data pseudo-label photos DIR'")
         if SIDECARS in self.captions and len(self.captions) > 1:
             raise ConfigError("--captions: sidecars or files, not both; label them apart")
+        if self.classes and self.captions:
+            raise ConfigError("--classes and --captions both say what to look for: give one of them")
+        if self.classes and self.labels.score_threshold is None:
+            raise ConfigError(
+                "--classes needs --score-threshold: without one every class is found on every photo; when in doubt "
+                "give -1, look at the scores, and choose with 'xdetr-data rethreshold'"
+            )
         super().check()
 
 
@@ -53,31 +79,44 @@ def recipe(
 ) -> Recipe:
     """Ground the noun phrases of captions in photos of your own with a checkpoint.
 
-    A photo's caption stands beside it (`name.txt`, or `name.json` with a `caption`), or in a table. All candidates are
-    kept for `xdetr-data rethreshold`.
+    A photo's caption stands beside it (`name.txt`, or `name.json` with a `caption`), or in a table; with `--classes`
+    class names are looked for instead. All candidates are kept for `xdetr-data rethreshold`.
 
     **Examples**
 
     `xdetr-data pseudo-label photos holiday --ckpt IDEA-Research/grounding-dino-tiny --out shards/holiday`
 
     `xdetr-data pseudo-label photos shop --captions shop.csv --source shop --ckpt RUN/model --out shards/shop`
+
+    `xdetr-data pseudo-label photos street --classes classes.yaml --method multi --score-threshold 0.3
+    --ckpt IDEA-Research/grounding-dino-tiny --out shards/street`
     """
     options.check()
+    classes = read_class_list(options.classes) if options.classes else ()
+    if classes:
+        options = msgspec.structs.replace(options, prompts=classes, vocabulary=vocabulary(classes))
     return Recipe(
         name="pseudo-label photos",
         prefix=f"photos-{options.split}",
         options=options,
         sources=_sources(options),
-        photos=Roots(folders={ANY_SOURCE: options.photos}, option="--photos", inputs="captions", must_be_there=True),
+        photos=Roots(
+            folders={ANY_SOURCE: options.photos},
+            option="--photos",
+            inputs="the photos' lists" if classes else "captions",
+            must_be_there=True,
+        ),
         lists=read_exclusions(options.exclude),
-        model=caption_step(options, load, machine),
-        nothing="the inputs hold no caption of a photo",
+        model=caption_step(options, load, machine, classes),
+        nothing="the inputs hold no photo" if classes else "the inputs hold no caption of a photo",
         remedy="check --captions, --exclude and --limit",
     )
 
 
 def _sources(options: PhotosOptions) -> list[Source]:
     collection = options.source
+    if options.classes:
+        return [BarePhotos(path=path.rstrip("/"), collection=collection) for path in options.photos]
     if options.captions in ((), (SIDECARS,)):
         return [PhotoFolder(path=path.rstrip("/"), collection=collection) for path in options.photos]
     return [

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from pipelines.train.strict_yaml import load_yaml
+from pipelines.strict_yaml import load_yaml
 from pipelines.train.typed import nearest, typed
 from xdetr_data.errors import ConfigError
 from xdetr_data.loading.config import Unit

@@ -43,7 +43,7 @@ class PhotoFolder(Captions):
 
     def chunks(self) -> Iterator[ArrayChunk]:
         """Photos in the order of their names, then captions without a photo, as JSON lines of both paths."""
-        rows = _list(self.path)
+        rows = self.rows()
         for first in range(0, len(rows), _FILES_AT_A_TIME):
             part = rows[first : first + _FILES_AT_A_TIME]
             data = b"".join(msgspec.json.encode(row) + b"\n" for row in part)
@@ -57,6 +57,10 @@ class PhotoFolder(Captions):
     def read(self, chunk: ArrayChunk) -> list[Caption | Problem]:
         """The caption of each photo."""
         return [self._read(_ROW.decode(line)) for line in split_lines(chunk.data)]
+
+    def rows(self) -> list[_Row]:
+        """Photos and what is beside them, in their order."""
+        return _list(self.path)
 
     def _read(self, row: _Row) -> Caption | Problem:
         if not row.sidecar:
@@ -72,6 +76,24 @@ class PhotoFolder(Captions):
         return (
             f"{self.path}: no photo of it has a caption ({problem}); put name.txt beside name.jpg, give --captions FILE"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarePhotos(PhotoFolder):
+    """A folder of photos that are all asked the same: each is one question, whatever is beside it."""
+
+    kinds = (Kind(unit="question", array=LINES, introduces=True),)
+
+    def rows(self) -> list[_Row]:
+        """Each photo once."""
+        return [_Row(path, "") for path in dict.fromkeys(row.photo for row in _list(self.path)) if path]
+
+    def _read(self, row: _Row) -> Caption | Problem:
+        return caption_of_path(self.collection, row.photo, "")
+
+    def nothing(self, first: tuple[str, str] | None) -> str:
+        """A folder without one photo."""
+        return f"{self.path}: holds no photo{f' ({first[1]})' if first else ''}; give a folder of photos"
 
 
 def _list(root: str) -> list[_Row]:

@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-from pipelines.train.say import in_one_line
 from xdetr_data.errors import ConfigError
 
 MOST_LEVELS = 16  # of mappings and lists within one another
@@ -17,7 +16,7 @@ def load_yaml(text: str, name: str) -> Any:
     try:
         values = yaml.load(text, Loader=_loader(yaml))
     except (yaml.YAMLError, ValueError) as error:  # ValueError: the thirty-first of February
-        raise ConfigError(f"{name}: is no YAML ({in_one_line(error)})") from error
+        raise ConfigError(f"{name}: is no YAML ({' '.join(str(error).split())})") from error
     except RecursionError as error:
         raise ConfigError(f"{name}: is nested too deeply") from error
     if _is_deeper(values, MOST_LEVELS):
