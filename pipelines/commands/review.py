@@ -1,4 +1,4 @@
-"""``xdetr-data review export``, ``review apply`` and ``review like``."""
+"""``xdetr-data review export``, ``review summary``, ``review apply`` and ``review like``."""
 
 from typing import Annotated
 
@@ -18,6 +18,7 @@ app = typer.Typer(
 def export(
     dataset: Annotated[str, typer.Option(metavar="NAME", help="The FiftyOne dataset that `qa` made.")],
     out: Annotated[str, typer.Option(metavar="FILE", help="The decisions: a .parquet file.")],
+    reviewer: Annotated[str, typer.Option(metavar="NAME", help="Who decided; written beside each decision.")] = "",
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> int:
@@ -25,18 +26,67 @@ def export(
 
     **Example**
 
-    `xdetr-data review export --dataset locnar --out review.parquet`
+    `xdetr-data review export --dataset locnar --reviewer ada --out ada.parquet`
     """
     from pipelines.qa.database import fiftyone
     from pipelines.review.export import export_review
 
     if not out.endswith(".parquet"):
         raise typer.BadParameter(f"--out {out}: must end in .parquet")
-    counts = export_review(fiftyone(), dataset, out)
+    counts = export_review(fiftyone(), dataset, out, reviewer)
     if json:
         console.print_json({"out": out, "decisions": counts})
     total = ", ".join(f"{count:,} {action}" for action, count in counts.items()) or "none"
     console.say(f"{sum(counts.values()):,} decisions ({total}): {out}")
+    return options.DONE
+
+
+@app.command("summary")
+@options.command
+def summary(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="The dataset that was reviewed.")],
+    review: Annotated[
+        list[str], typer.Option(metavar="FILE", help="What `review export` wrote. Repeatable, for several reviewers.")
+    ],
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> int:
+    """Say how many of the judged labels are right, with a 95 % interval; how far reviewers agree; what is left to see.
+
+    A label is right where it has the tag `right`, and wrong where it was rejected, moved or renamed. Labels without a
+    verdict are not counted.
+
+    **Example**
+
+    `xdetr-data review summary shards/locnar --review ada.parquet --review grace.parquet`
+    """
+    from pipelines.review.summary import summarise
+    from xdetr_data.storage import Folder
+
+    found = summarise(Folder(dataset), review)
+    shares = [found.precision, *(found.reviewers if len(found.reviewers) > 1 else ()), *found.by_score]
+    rows = [
+        [one.of, f"{one.right:,}", f"{one.labels:,}", "–" if one.share is None else f"{one.share:.1%}",
+         f"{one.low:.1%} to {one.high:.1%}"]
+        for one in shares
+    ]  # fmt: skip
+    console.table(f"precision of {dataset}", ["", "right", "judged", "precision", "95 % interval"], rows)
+    if found.agreement:
+        pairs = [
+            [f"{one.one}, {one.other}", f"{one.labels:,}", "–" if one.kappa is None else f"{one.kappa:.3f}"]
+            for one in found.agreement
+        ]
+        console.table("agreement", ["", "labels of both", "Cohen's kappa"], pairs)
+    console.say(
+        f"left to see: {found.left:,} of {found.labels:,} labels, {found.left_beside:,} of them on the "
+        f"{found.photos_seen:,} of {found.photos:,} photos that somebody looked at"
+    )
+    if found.disputed:
+        console.warn(f"{found.disputed:,} labels are right to as many reviewers as they are wrong to: not counted")
+    if found.unknown:
+        console.warn(f"{found.unknown:,} verdicts are about labels that the dataset does not have: not counted")
+    if json:
+        console.print_json(found)
     return options.DONE
 
 

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from pipelines.qa.labels import LISTS, REJECT, UNBOXED, WRONG_BOX
+from pipelines.qa.labels import LISTS, REJECT, RIGHT, UNBOXED, WRONG_BOX
 from xdetr_data.boxes import Box, scale_xyxy, xywh_to_xyxy
 from xdetr_data.reviewing.decisions import Action, Decision
 
@@ -12,7 +14,7 @@ AT_A_TIME = 500
 SAME_PIXELS = 0.01  # a box that moved less did not move: rounding on its way is no edit
 
 _PLACE = re.compile(r"(?:queries\[(\d+)\]\.phrases\[(\d+)\])?\.?(?:regions\[(\d+)\])?")
-_TAGS: dict[str, Action] = {REJECT: "reject", WRONG_BOX: "wrong-box"}
+_TAGS: dict[str, Action] = {RIGHT: "right", REJECT: "reject", WRONG_BOX: "wrong-box"}
 
 
 class _Label(NamedTuple):
@@ -29,6 +31,7 @@ class _Photo(NamedTuple):
     sha256: str
     size_hw: tuple[int, int]
     places: list[str]
+    changed_at: datetime | None
     labels: list[_Label]
 
 
@@ -49,17 +52,17 @@ def _photos(dataset: Any) -> Iterator[_Photo]:
         name: [f"{name}.{inner}.{field}" for field in (plain if name == UNBOXED else _Label._fields)]
         for name, inner in LISTS.items()
     }
-    about = ["key", "labels_sha256", "metadata.height", "metadata.width", "places"]
+    about = ["key", "labels_sha256", "metadata.height", "metadata.width", "places", "last_modified_at"]
     for begin in range(0, len(dataset), AT_A_TIME):
         columns = (
             dataset.skip(begin).limit(AT_A_TIME).values([*about, *(one for many in fields.values() for one in many)])
         )
-        for key, sha256, height, width, places, *rest in zip(*columns, strict=True):
+        for key, sha256, height, width, places, changed_at, *rest in zip(*columns, strict=True):
             labels: list[_Label] = []
             for names in fields.values():
                 values, rest = rest[: len(names)], rest[len(names) :]
                 labels += [_Label(*one) for one in zip(*(many or () for many in values), strict=True)]
-            yield _Photo(key, sha256, (height, width), places or [], labels)
+            yield _Photo(key, sha256, (height, width), places or [], changed_at, labels)
 
 
 def _decisions(photo: _Photo) -> Iterator[Decision]:
@@ -77,7 +80,7 @@ def _decisions(photo: _Photo) -> Iterator[Decision]:
 
 def _about(photo: _Photo, label: _Label, place: str) -> Iterator[Decision]:
     text = label.imported_label or ""
-    tags = {re.sub(r"[\s_]+", "-", tag.strip().lower()) for tag in label.tags or ()}
+    tags = set(map(_plain, label.tags or ()))
     for tag, action in _TAGS.items():
         if tag in tags:
             yield _decision(photo, place, action, text)
@@ -85,6 +88,10 @@ def _about(photo: _Photo, label: _Label, place: str) -> Iterator[Decision]:
         yield _decision(photo, place, "edit-label", text, label=label.label or "")
     if label.bounding_box is not None and _has_moved(photo, label):
         yield _decision(photo, place, "edit-box", text, box_xyxy=_pixels(photo, label.bounding_box))
+
+
+def _plain(tag: str) -> str:
+    return re.sub(r"[\s_]+", "-", tag.strip().lower())
 
 
 def _has_moved(photo: _Photo, label: _Label) -> bool:
@@ -113,7 +120,23 @@ def _decision(
         text=text,
         box_xyxy=box_xyxy,
         label=label,
+        decided_at=None if photo.changed_at is None else _utc(photo.changed_at),
     )
+
+
+def _utc(when: datetime) -> str:
+    aware = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    return aware.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def unknown_tags(dataset: Any) -> dict[str, tuple[int, str | None]]:
+    """Tags of labels that are no verdict: on how many labels, and which verdict may be meant."""
+    counts = dataset.count_label_tags(label_fields=list(LISTS))
+    return {
+        tag: (count, next(iter(get_close_matches(_plain(tag), list(_TAGS), 1)), None))
+        for tag, count in sorted(counts.items())
+        if _plain(tag) not in _TAGS
+    }
 
 
 def tagged_photos(dataset: Any) -> int:

@@ -11,7 +11,8 @@ from xdetr_data.spans import span_text
 
 PHRASES, UNBOXED, REGIONS = "phrases", "unboxed", "regions"  # fields: boxes of phrases, phrases without, textless boxes
 LISTS = {PHRASES: "detections", UNBOXED: "classifications", REGIONS: "detections"}
-REJECT, WRONG_BOX = "reject", "wrong-box"  # tags of reviewers
+RIGHT, REJECT, WRONG_BOX = "right", "reject", "wrong-box"
+VERDICTS = (RIGHT, REJECT, WRONG_BOX)  # tags of reviewers
 TEXTLESS = "textless"
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipelines.qa.labels import PHRASES, REGIONS, REJECT, UNBOXED, WRONG_BOX
+from pipelines.qa.labels import PHRASES, REGIONS, UNBOXED, VERDICTS
 
 LOW_CONFIDENCE = "low confidence"
 TRACE_DISAGREES = "trace disagrees"
@@ -38,8 +38,8 @@ def save_views(fo: Any, dataset: Any) -> None:
     views = {name: (dataset.filter_labels(PHRASES, wanted), why) for name, wanted, why in labels}
     unboxed = dataset.match(field(f"{UNBOXED}.classifications").length() > 0)
     views[NO_BOX] = (unboxed, "phrases that no box was found for, in the field 'unboxed'")
-    tagged = dataset.select_labels(tags=[REJECT, WRONG_BOX], fields=[PHRASES, UNBOXED, REGIONS])
-    views[DECIDED] = (tagged, f"labels with the tag {REJECT} or {WRONG_BOX}")
+    tagged = dataset.select_labels(tags=list(VERDICTS), fields=[PHRASES, UNBOXED, REGIONS])
+    views[DECIDED] = (tagged, f"labels with the tag {', '.join(VERDICTS)}")
     for name in NAMES:
         view, why = views[name]
         dataset.save_view(name, view, description=why, overwrite=True)

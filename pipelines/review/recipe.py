@@ -46,7 +46,7 @@ def apply_decisions(dataset: Folder, review: str, out: Folder, *, workers: int, 
     inputs = [_identify("dataset", dataset.path(MANIFEST)), _identify("review", review)]
     folder, _, name = review.rpartition("/")
     reviewed, decisions = read_decisions(Folder(folder or "."), name)
-    _check_same(dataset, parent, review, reviewed)
+    check_same(dataset, parent, review, reviewed)
     config = _config(parent, reviewed)
     digest = config_hash([RECIPE, APPLY_VERSION, parent.config_hash], inputs, "")
     open_output(out, existing)
@@ -98,7 +98,8 @@ def _identify(role: str, path: str) -> InputEntry:
     return InputEntry(role=role, path=path, bytes=size, sha256=sha256)
 
 
-def _check_same(dataset: Folder, parent: Manifest, review: str, reviewed: Reviewed) -> None:
+def check_same(dataset: Folder, parent: Manifest, review: str, reviewed: Reviewed) -> None:
+    """Raises InputError where decisions are about another dataset."""
     if reviewed.config_hash != parent.config_hash:
         raise InputError(
             f"{review}: holds decisions about another dataset ({reviewed.name!r}, configuration "

@@ -106,7 +106,7 @@ def _samples(
         tally.note("phrases-made-by-review", review.phrases_made)
         tally.note("boxes-made-by-review", review.regions_made)
         tally.note("photos-changed-by-review", int(review.record != sample.record))
-        yield Sample(review.record, sample.photo) if review.applied else sample
+        yield Sample(review.record, sample.photo) if review.record != sample.record else sample
     for ones in decisions.values():
         rejects += [_stranger(one, "no-such-sample", "the dataset has no sample of this key") for one in ones]
 

@@ -16,7 +16,7 @@ from xdetr_data.boxes import Box
 from xdetr_data.errors import InputError
 from xdetr_data.storage import Folder
 
-Action = Literal["reject", "wrong-box", "edit-box", "edit-label", "new-label"]
+Action = Literal["right", "reject", "wrong-box", "edit-box", "edit-label", "new-label"]
 REVIEW_VERSION: Literal[1] = 1
 
 _METADATA = b"xdetr-review"
@@ -26,7 +26,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """One decision. ``text`` is the label as it was reviewed; ``box_xyxy`` (pixels of the original photo) and ``label``
     are what it becomes, where a box or a label was edited.
 
-    ``sample_sha256`` is of the bytes of ``<key>.json``.
+    ``sample_sha256`` is of the bytes of ``<key>.json``. ``reviewer`` is who decided, "" where nobody said;
+    ``decided_at`` when the photo was last changed in the App (UTC, to the second), which is no earlier.
     """
 
     key: str
@@ -38,6 +39,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     text: str
     box_xyxy: Box | None = None
     label: str | None = None
+    reviewer: str = ""
+    decided_at: str | None = None
 
     @property
     def place(self) -> str:
@@ -65,8 +68,11 @@ DECISION_ARROW_SCHEMA = pa.schema(
         ("text", pa.string()),
         ("box_xyxy", pa.list_(pa.float64(), 4)),
         ("label", pa.string()),
+        ("reviewer", pa.string()),
+        ("decided_at", pa.string()),
     ]
 )
+_OF_0_1 = pa.schema(list(DECISION_ARROW_SCHEMA)[:-2])  # without who and when
 
 
 def write_decisions(folder: Folder, name: str, reviewed: Reviewed, decisions: Iterable[Decision]) -> int:
@@ -95,7 +101,7 @@ def read_decisions(folder: Folder, name: str) -> tuple[Reviewed, list[Decision]]
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{path}: is no Parquet file ({error}); {remedy}") from error
     metadata = (table.schema.metadata or {}).get(_METADATA)
-    if metadata is None or not table.schema.equals(DECISION_ARROW_SCHEMA):
+    if metadata is None or not any(table.schema.equals(one) for one in (DECISION_ARROW_SCHEMA, _OF_0_1)):
         raise InputError(f"{path}: is no file of review decisions; {remedy}")
     try:
         reviewed = msgspec.json.decode(metadata, type=Reviewed)

@@ -7,7 +7,8 @@ from xdetr_data.reviewing.decisions import Action, Decision
 from xdetr_data.reviewing.draft import Place, Review, clipped, find_words
 
 # Of two decisions about one label, the first of these stands: whoever moved a box repaired what another called wrong.
-_STRENGTH: tuple[Action, ...] = ("reject", "edit-box", "wrong-box")
+# A label that is right stays as it is, so that anything else overrules it.
+_STRENGTH: tuple[Action, ...] = ("reject", "edit-box", "wrong-box", "edit-label", "right")
 
 
 def standing_decisions(
@@ -29,11 +30,10 @@ def standing_decisions(
     for actions in found.values():
         standing = next((action for action in _STRENGTH if action in actions), None)
         for action in list(actions):
-            if (action in _STRENGTH and action != standing) or (
-                action == "edit-label" and standing in ("reject", "wrong-box")
-            ):
+            if action != standing and not (action == "edit-label" and standing == "edit-box"):
                 review.refuse(actions.pop(action), "overruled", f"its label has the decision {standing}")
         review.applied += len(actions)
+        actions.pop("right", None)  # it stands, and changes nothing
     return found
 
 

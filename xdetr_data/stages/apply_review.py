@@ -2,6 +2,7 @@
 
 Every decision is applied or becomes a ``Rejected`` with its reason. Nothing else of the record changes.
 
+* ``right``: the words mean this box. Nothing changes.
 * ``reject``: the words do not mean this box. The link goes; a phrase that has no box left goes with it.
 * ``wrong-box``: the words are right, the box is not. The link goes, the phrase stays, with no box if it was the last;
   its query is not exhaustive any more.

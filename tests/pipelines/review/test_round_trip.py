@@ -1,18 +1,21 @@
 """Import, decide in FiftyOne, export, apply: exactly what was decided changes."""
 
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 
 from tests.pipelines.qa.shown import HEIGHT, WIDTH, key_of, record, write_shown
 from tests.pipelines.review.test_apply_command import members
 from tests.pipelines.tiny import Ended, files_of, records_of, run_cli
 from xdetr_data.record import GroundedImage
-from xdetr_data.reviewing.decisions import read_decisions
+from xdetr_data.reviewing.decisions import Decision, Reviewed, read_decisions, write_decisions
 from xdetr_data.spans import span_text
 from xdetr_data.storage import Folder
 
@@ -178,3 +181,65 @@ def test_a_dataset_that_is_none_of_ours_is_told(fo: Any, tmp_path: Path) -> None
     assert "was not made by 'xdetr-data qa'" in run_cli(*args, "--dataset=somebody").errors[0]
     fo.delete_dataset("somebody")
     assert run_cli("review", "export", "--dataset=somebody", f"--out={tmp_path / 'review.csv'}").code == 2
+
+
+def test_a_label_that_is_right_stays_as_it_is_and_is_counted(fo: Any, shown: Any, out: Path, tmp_path: Path) -> None:
+    files = []
+    for reviewer, tags in (("ada", ("right", "Right", "wrong box")), ("grace", ("right", "reject", "wrong-box"))):
+        for number, tag in enumerate(tags):
+            one = sample(fo, shown, number)
+            one.phrases.detections[0].tags = [tag]
+            one.save()
+        files.append(tmp_path / f"{reviewer}.parquet")
+        assert export(shown, files[-1], f"--reviewer={reviewer}").code == 0
+    _, decisions = read_decisions(Folder(str(tmp_path)), "ada.parquet")
+    assert {one.reviewer for one in decisions} == {"ada"}
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", one.decided_at or "") for one in decisions)
+    assert sorted(one.action for one in decisions) == ["right", "right", "wrong-box"]
+    args = ["review", "summary", str(out), *(f"--review={path}" for path in files)]
+    found = json.loads(run_cli(*args, "--json").stdout)
+    assert found["precision"] | {"low": 0, "high": 0} == {
+        "of": "all labels with a verdict", "right": 1, "labels": 2, "share": 0.5, "low": 0, "high": 0,
+    }  # fmt: skip
+    assert found["disputed"] == 1
+    [pair] = found["agreement"]
+    assert (pair["one"], pair["other"], pair["labels"]) == ("ada", "grace", 3)
+    assert pair["kappa"] == pytest.approx(0.4)
+    assert found["photos_seen"] == 3
+    assert found["left"] == found["labels"] - 2
+    ended = run_cli(*args)
+    assert "50.0%" in ended.stderr + ended.stdout
+    assert "right to as many reviewers" in ended.stderr
+    only_right = tmp_path / "right.parquet"
+    for number in range(3):
+        one = sample(fo, shown, number)
+        one.phrases.detections[0].tags = ["right"]
+        one.save()
+    assert export(shown, only_right).code == 0
+    assert apply(out, only_right, tmp_path / "same").code == 0
+    tars = {path.name: path.read_bytes() for path in out.glob("*.tar")}
+    assert tars
+    assert {path.name: path.read_bytes() for path in (tmp_path / "same").glob("*.tar")} == tars
+
+
+def test_a_tag_that_is_no_verdict_is_named(fo: Any, shown: Any, tmp_path: Path) -> None:
+    for number, tag in enumerate(("rejct", "look again", "Wrong_Box")):
+        one = sample(fo, shown, number)
+        one.phrases.detections[0].tags = [tag]
+        one.save()
+    ended = export(shown, tmp_path / "review.parquet")
+    assert "1 labels have the tag 'rejct', which decides nothing; is reject meant?" in ended.stderr
+    assert "'look again', which decides nothing; verdicts are right, reject, wrong-box" in ended.stderr
+    assert "Wrong_Box" not in ended.stderr
+
+
+def test_decisions_of_an_earlier_version_are_read(tmp_path: Path) -> None:
+    one = Decision(
+        key="a", sample_sha256="0", query=0, phrase=0, region=0, action="reject", text="ball", reviewer="ada"
+    )
+    about = Reviewed(name="x", config_hash="h")
+    write_decisions(Folder(str(tmp_path)), "new.parquet", about, [one])
+    table = pq.read_table(tmp_path / "new.parquet").drop_columns(["reviewer", "decided_at"])
+    pq.write_table(table, tmp_path / "old.parquet")
+    assert read_decisions(Folder(str(tmp_path)), "old.parquet") == (about, [replace(one, reviewer="")])
+    assert read_decisions(Folder(str(tmp_path)), "new.parquet") == (about, [one])
