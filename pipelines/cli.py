@@ -61,6 +61,7 @@ app = lazy_group(
         "status": _command("status", "status"),
         "export": _command("export", "export"),
         "import": _command("import_", "import_"),
+        "fingerprints": _command("fingerprints", "fingerprints"),
         "validate": _command("validate", "validate"),
         "stats": _command("stats", "stats"),
         "show": _command("show", "show"),

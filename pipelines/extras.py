@@ -7,6 +7,7 @@ from pathlib import Path
 BROUGHT_BY: dict[str, tuple[str, ...]] = {
     "faiss": ("search",),
     "fiftyone": ("qa",),
+    "imagehash": ("alike",),
     "ray": ("ray",),
     "s3fs": ("s3",),
     "safetensors": ("label", "train", "eval", "search"),

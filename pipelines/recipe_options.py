@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 
 from xdetr_data.errors import ConfigError
+from xdetr_data.photos.look_alikes import fingerprint_file
 from xdetr_data.sources.places import Folders
 
 MAX_SPLIT_CHARS = 64  # it is part of file names
@@ -46,6 +47,15 @@ Exclude = Annotated[
         is_place=True,
     ),
 ]
+ExcludeLike = Annotated[
+    Files,
+    flag(
+        "Leave out photos that look like those of a dataset or folder that 'xdetr-data fingerprints' was taken of, or "
+        "of its file: copies under other names. Repeatable.",
+        metavar="DATASET|FILE",
+        is_place=True,
+    ),
+]
 ImageRoot = Annotated[
     dict[str, Folders],
     flag(
@@ -68,8 +78,18 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         512_000_000
     )
 
+    exclude_like: ExcludeLike = ()
+
+    def like_inputs(self) -> list[tuple[str, str]]:
+        """The files of ``--exclude-like`` as inputs; raises InputError where one is not there."""
+        if self.exclude_like:
+            import imagehash  # noqa: F401  what is not installed is told before any photo is read
+        return [("exclude-like", fingerprint_file(one)) for one in self.exclude_like]
+
     def check(self) -> None:
         """Raises ConfigError for an option out of its range, or options that contradict each other."""
+        if self.exclude_like and getattr(self, "metadata_only", False):
+            raise ConfigError("--exclude-like looks at photos, and --metadata-only has none; leave one of them out")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"--limit {self.limit} must be at least 1")
         if self.shard_bytes < 1:

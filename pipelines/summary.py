@@ -14,7 +14,7 @@ PHOTOS_PER_SECOND = 300  # of one process: docs/benchmarks/validate.md, since bo
 
 DOUBTFUL = "doubtful-"  # what a note's name begins with that should not be missed
 
-_POLICY_STAGES = ("exclude_images", "limit")
+_POLICY_STAGES = ("exclude_images", "exclude_look_alikes", "limit")
 
 
 def describe_plan(prepared: Prepared, workers: int) -> dict[str, Any]:

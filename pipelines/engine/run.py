@@ -94,7 +94,8 @@ def prepare(recipe: Recipe, run: Executor) -> Prepared:
     task = "build from" if recipe.model is None else "label"
     check_not_empty(plan, task, nothing=recipe.nothing, remedy=recipe.remedy)
     roles = [(source.role, source.path) for source in recipe.sources]
-    inputs = identify_inputs([*roles, *(("exclude", one.path) for one in lists), *recipe.others], run)
+    lists_of = [*(("exclude", one.path) for one in lists), *recipe.options.like_inputs()]
+    inputs = identify_inputs([*roles, *lists_of, *recipe.others], run)
     options = deciding(recipe.options)
     chosen_by = None if recipe.model is None else options.pop(recipe.model.chosen_by)
     labels = [source.label for source in recipe.sources]

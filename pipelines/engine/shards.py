@@ -12,6 +12,7 @@ from pipelines.engine.outcome import Ledger, Outcome, PhotoToBuild
 from pipelines.engine.recipe import Build, Samples
 from pipelines.execution import no_cycle_collector
 from pipelines.progress import telling
+from xdetr_data.photos.look_alikes import stage_of, unlike
 from xdetr_data.photos.photo import BadPhoto, Photo, read_photo
 from xdetr_data.record import ImageRef
 from xdetr_data.shards.photo_index import Codes
@@ -29,8 +30,6 @@ from xdetr_data.shards.writer import (
 from xdetr_data.sources.elements import PhotoElements, SpilledElements
 from xdetr_data.sources.protocol import Source
 from xdetr_data.storage import Folder
-
-READ_PHOTO = "read_photo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +81,7 @@ class BuiltSamples:
         for about, elements in self.elements.of(shard):
             photo = self._photo(about)
             if isinstance(photo, BadPhoto):
-                rejects = elements.rejected(about["key"], READ_PHOTO, photo.reason, photo.detail)
+                rejects = elements.rejected(about["key"], stage_of(photo), photo.reason, photo.detail)
                 ledger.enter(Outcome(key=about["key"], rejects=rejects))
                 continue
             stated_hw = (about["height"], about["width"])
@@ -105,7 +104,8 @@ class BuiltSamples:
             return BadPhoto(reason="bad-size", detail=size) if min(about["height"], about["width"]) < 1 else None
         if about["address"] is None:
             return BadPhoto(reason=about["problem"], detail=about["detail"])
-        return read_photo(about["address"], offset=about["offset"], size=about["bytes"])
+        photo = read_photo(about["address"], offset=about["offset"], size=about["bytes"])
+        return unlike(photo, self.options.exclude_like)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,4 +51,5 @@ def caption_step(
         load=load,
         machine=machine,
         classes=classes,
+        exclude_like=options.exclude_like,
     )

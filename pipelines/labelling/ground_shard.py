@@ -25,6 +25,7 @@ from pipelines.machine import DescribeMachine, Machine, check_machine
 from pipelines.progress import telling
 from xdetr_data.accounting import Tally
 from xdetr_data.boxed import LooseBox
+from xdetr_data.photos.look_alikes import stage_of, unlike
 from xdetr_data.photos.photo import BadPhoto, Photo
 from xdetr_data.record import ImageRef
 from xdetr_data.shards.grounded import (
@@ -45,7 +46,7 @@ from xdetr_data.stages.grounding.trace_agreement import path_agreement
 from xdetr_data.stages.place_openimages import BadBox, FlagPolicy, place_boxes
 from xdetr_data.storage import Folder
 
-READ_PHOTO, PLACE_BOXES = "read_photo", "place_openimages"
+PLACE_BOXES = "place_openimages"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,7 @@ class GroundContext:
     machine: DescribeMachine
     begun_on: Sequence[Machine]
     processes: int
+    exclude_like: Sequence[str] = ()
 
 
 def make_ground_worker(context: GroundContext) -> "GroundWorker":
@@ -168,11 +170,11 @@ class GroundWorker:
 
     def _photo(self, photo: _Photo, one: Grounded, tally: Tally) -> GroundedPhoto | None:
         about, unit = photo.about, self._context.telling.unit
-        found = one.photo
+        found = unlike(one.photo, self._context.exclude_like)
         if isinstance(found, Photo) and not photo.told:
             found = BadPhoto(reason=f"no-{unit}-left", detail=f"all of its {unit}s were rejected")
         if isinstance(found, BadPhoto):
-            _lose(photo, unit, found, READ_PHOTO)
+            _lose(photo, unit, found, stage_of(found))
             return None
         if (problem := _silence(one.candidates, self._context.teachers)) is not None:
             self._unanswered += 1

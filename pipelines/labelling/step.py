@@ -38,6 +38,7 @@ class GroundingStep:
     flags: FlagPolicy = field(default_factory=FlagPolicy)
     class_descriptions: str | None = None
     classes: tuple[ClassPrompts, ...] = ()
+    exclude_like: Sequence[str] = ()
     machine: DescribeMachine = this_machine
     prefix: ClassVar[str] = TRAIL_PREFIX
     title: ClassVar[str] = "grounding"
@@ -88,6 +89,7 @@ class GroundingStep:
             machine=self.machine,
             begun_on=begun_on,
             processes=processes,
+            exclude_like=self.exclude_like,
         )
 
     def make(self) -> Callable[..., Callable[[int], ShardStats]]:

@@ -107,6 +107,7 @@ def recipe(
             model=options.model,
             labels=options.labels,
             flags=options.flags,
+            exclude_like=options.exclude_like,
             class_descriptions=described,
             load=load,
             machine=machine,
