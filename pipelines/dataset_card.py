@@ -14,9 +14,15 @@ _HUB_SPLITS = {"val": "validation"}  # what the Hugging Face hub calls them
 _SOLVED = ("models",)  # keys of a configuration that are no options
 
 
-def dataset_card(manifest: Manifest) -> str:
+def hub_split(manifest: Manifest) -> str:
+    """What the Hugging Face hub calls the dataset's split."""
+    return _HUB_SPLITS.get(manifest.split, manifest.split)
+
+
+def dataset_card(manifest: Manifest, *, is_repository: bool = False) -> str:
     """The card as Markdown, with the front matter that the Hugging Face hub reads; of the manifest alone, so that the
-    same dataset has the same card wherever it lies."""
+    same dataset has the same card wherever it lies. ``is_repository``: of Parquet files (``export --to hf``), not of
+    shards."""
     environment = jinja2.Environment(  # Markdown, no HTML: nothing is to be escaped
         trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
@@ -25,7 +31,8 @@ def dataset_card(manifest: Manifest) -> str:
     given = {key: value for key, value in config.items() if value not in (None, [], (), {}) and key not in _SOLVED}
     return template.render(
         manifest=manifest,
-        hub_split=_HUB_SPLITS.get(manifest.split, manifest.split),
+        hub_split=hub_split(manifest),
+        is_repository=is_repository,
         shards=len(manifest.shards),
         size=decimal(sum(file.bytes for shard in manifest.shards for file in shard.files)),
         stems=_stems(manifest),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 # Which extras bring a module that the base install lacks; the first one that the program is about is named.
 BROUGHT_BY: dict[str, tuple[str, ...]] = {
+    "datasets": ("hf",),
     "faiss": ("search",),
     "fiftyone": ("qa",),
     "imagehash": ("alike",),

@@ -6,7 +6,7 @@ import typer
 
 from pipelines import console, options
 
-Format = Literal["odvg", "coco", "yolo", "grit", "chat"]
+Format = Literal["odvg", "coco", "yolo", "grit", "chat", "hf"]
 Style = Literal["qwen", "sharegpt"]
 
 
@@ -21,6 +21,9 @@ def export(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export in --out.")] = False,
     style: Annotated[Style, typer.Option(help="Of chat: whose tags and coordinates.")] = "qwen",
+    photos: Annotated[
+        Literal["embed", "leave"], typer.Option(help="Of hf: photos in the Parquet files, or labels alone.")
+    ] = "embed",
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> int:
@@ -28,8 +31,9 @@ def export(
 
     `odvg`: JSON lines for MM-Grounding-DINO and Open-GroundingDino, a file for each collection of photos; a dataset of
     classes becomes detection with a label map. `coco`: instances, of a dataset of classes with LVIS's fields. `yolo`: a
-    text file for each photo. `grit`: Kosmos-2's noun chunks. `chat`: conversations with boxes. What each format loses:
-    docs/exchange.md. Photos are not copied.
+    text file for each photo. `grit`: Kosmos-2's noun chunks. `chat`: conversations with boxes. `hf`: a repository of
+    the Hugging Face hub, with photos and a card; it is not sent anywhere. What each format loses: docs/exchange.md. All
+    but `hf` copy no photos.
 
     **Examples**
 
@@ -38,7 +42,11 @@ def export(
     `xdetr-data export shards/lvis --to coco --out exports/lvis`
 
     `xdetr-data export shards/mixed-star --to odvg --strict --may-lose provenance --may-lose group --out exports/strict`
+
+    `xdetr-data export shards/locnar --to hf --out exports/locnar`, then `hf upload ME/locnar exports/locnar
+    --repo-type dataset`
     """
+    from pipelines.exporting.hub import export_hub
     from pipelines.exporting.run import check_losses, export_dataset, open_destination
     from pipelines.folder import check_not_itself
     from xdetr_data.exports.losses import MEANING, Loss
@@ -51,16 +59,19 @@ def export(
     check_not_itself(folder, destination)
     open_destination(destination, overwrite=overwrite)
     with console.progress("exporting", manifest.rows) as advance:
-        account = export_dataset(
-            folder,
-            manifest,
-            destination,
-            to=to,
-            style=style,
-            strict=strict,
-            may_lose=allowed,
-            progress=advance,
-        )
+        if to == "hf":
+            account = export_hub(folder, manifest, destination, photos=photos, progress=advance)
+        else:
+            account = export_dataset(
+                folder,
+                manifest,
+                destination,
+                to=to,
+                style=style,
+                strict=strict,
+                may_lose=allowed,
+                progress=advance,
+            )
     console.say(f"{account.photos_out:,} of {account.photos_in:,} photos, {account.lines:,} lines in {out}")
     if account.lost:
         rows = [[f"{name}: {MEANING[Loss(name)]}", f"{count:,}"] for name, count in account.lost.items()]

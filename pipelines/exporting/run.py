@@ -18,6 +18,7 @@ from xdetr_data.storage import Folder
 from xdetr_data.vocabulary import has_vocabulary, vocabulary_of
 
 ACCOUNT = "export.json"
+_FOLDERS = ("annotations", "data")
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +43,7 @@ def open_destination(out: Folder, *, overwrite: bool) -> None:
             out.remove(name)
     elif out.exists(ACCOUNT):
         raise OutputError(f"{out.url}: holds an export; say --overwrite, or choose another --out")
-    elif any(name != "annotations" for name in out.names()) or out.names("annotations/*"):
+    elif set(out.names()) - set(_FOLDERS) or any(out.names(f"{folder}/*") for folder in _FOLDERS):
         raise OutputError(f"{out.url}: holds files that are no finished export of this tool; choose another --out")
 
 
