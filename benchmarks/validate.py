@@ -51,7 +51,9 @@ def write(folder: Folder, samples: Sequence[Sample], count: int, *, labels_only:
         write_stats(
             folder,
             PREFIX,
-            ShardStats(shard=shard, rows=rows, files=files, accounting={}, config_hash="bench", seconds=0.0),
+            ShardStats(
+                shard=shard, rows=rows, files=files, accounting=Tally().to_builtins(), config_hash="bench", seconds=0.0
+            ),
         )
     tally = Tally()
     tally.came_in("photo", count)

@@ -29,6 +29,8 @@ class Loss(StrEnum):
     PARTS = "parts"
     SENTENCE = "sentence"
 
+    __hash__ = str.__hash__  # an enumeration's own is slow, and losses are counted for every box
+
 
 MEANING = {
     Loss.KEY: "keys that do not follow from collection and file name: imported, the photo has another",

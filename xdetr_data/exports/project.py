@@ -96,7 +96,8 @@ def _query(
                 continue
         losses[Loss.EQUAL_PHRASES] += spans in phrases
         own = phrases.setdefault(spans, {})
-        own.update((numbers.setdefault(region, len(numbers)), None) for region in found)
+        for region in found:
+            own[numbers.setdefault(region, len(numbers))] = None
     if target.needs_phrases and not phrases:
         losses[Loss.NO_PHRASES] += not query.phrases
         return None

@@ -13,6 +13,7 @@ from xdetr_data.manifest import Manifest, ShardEntry
 from xdetr_data.photos.photo import Photo
 from xdetr_data.record import GroundedImage
 from xdetr_data.schema import from_arrow, from_json
+from xdetr_data.shards.columns import records_of
 from xdetr_data.shards.plan import shard_of_key
 from xdetr_data.shards.tar_stream import Member, TarDamage, iter_headers, iter_members, member_key
 from xdetr_data.shards.writer import ROWS_PER_GROUP, Sample, shard_name
@@ -114,7 +115,7 @@ def read_records(folder: Folder, stem: str) -> Iterator[GroundedImage]:
     """Labels of one shard in order, without opening its tar."""
     for batch in read_batches(folder, stem):
         try:
-            yield from from_arrow(pa.Table.from_batches([batch]))
+            yield from records_of(batch)
         except UnicodeDecodeError as error:
             raise InputError(f"{folder.path(stem)}.parquet: {error}; build or copy it again") from error
 
