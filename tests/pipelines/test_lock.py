@@ -87,12 +87,20 @@ def test_a_run_on_another_machine_holds_it_while_it_shows_signs_of_life(out: Fol
 def test_the_owner_shows_signs_of_life(out: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "BEAT_S", 0.05)
     with locked(out):
-        first = msgspec.json.decode(out.read(LOCK), type=Owner)
+        first = last = read_owner(out)
         deadline = time.monotonic() + 10
-        while (last := msgspec.json.decode(out.read(LOCK) or b"{}", type=Owner)).alive_s == first.alive_s:
+        while last.alive_s == first.alive_s:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+            last = read_owner(out)
         assert last.token == first.token
+
+
+def read_owner(out: Folder) -> Owner:
+    """Whose the lock is; it is empty while it is being written."""
+    while not (data := out.read(LOCK)):
+        time.sleep(0.001)
+    return msgspec.json.decode(data, type=Owner)
 
 
 @pytest.mark.parametrize("how", ["--resume", "--overwrite"])
