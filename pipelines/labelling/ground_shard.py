@@ -14,6 +14,7 @@ import numpy as np
 from pipelines.engine.outcome import Ledger, Outcome
 from pipelines.engine.shards import ShardElements
 from pipelines.labelling.answers import FIRST_JUDGED_AT, GROUND, check_answers, no_answer
+from pipelines.labelling.coco_boxes import coco_boxes
 from pipelines.labelling.grounding import Clock, Grounded, Job, LoadGrounder, Phrase, ground, readers
 from pipelines.labelling.models import model_errors
 from pipelines.labelling.narration import Line, Told, start, tell
@@ -205,9 +206,10 @@ class GroundWorker:
         )
 
     def _boxes(self, photo: _Photo, size_hw: tuple[int, int]) -> tuple[LooseBox, ...]:
+        listed = coco_boxes(photo.elements["box"], size_hw, self._context.flags.group_of, photo.outcome)
         rows = photo.elements.rows.get("box")
         if rows is None:
-            return ()
+            return listed
         placed = place_boxes(
             rows.table,
             size_hw=size_hw,
@@ -219,7 +221,7 @@ class GroundWorker:
         for box, where in zip(placed, rows.wheres, strict=True):
             if isinstance(box, BadBox):
                 photo.outcome.reject("box", PLACE_BOXES, box.reason, box.detail, where=where)
-        return tuple(box for box in placed if not isinstance(box, BadBox))
+        return (*listed, *(box for box in placed if not isinstance(box, BadBox)))
 
 
 def _job(number: int, about: Mapping[str, Any]) -> Job:

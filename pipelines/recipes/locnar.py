@@ -15,12 +15,13 @@ from pipelines.recipe_options import BuildOptions, Exclude, Files, flag
 from xdetr_data.box_order import check_named
 from xdetr_data.errors import ConfigError
 from xdetr_data.photos.ids import COLLECTIONS
+from xdetr_data.sources.coco import CocoInstances
 from xdetr_data.sources.exclusions import read_exclusions
 from xdetr_data.sources.framing.lines import expand_inputs
 from xdetr_data.sources.localized_narratives import LocalizedNarratives
 from xdetr_data.sources.openimages import OpenImagesBoxes
 from xdetr_data.sources.places import ANY_SOURCE, Folders, Roots
-from xdetr_data.sources.protocol import input_label
+from xdetr_data.sources.protocol import Source, input_label
 from xdetr_data.stages.place_openimages import FlagPolicy
 
 GROUP = "pseudo-label"
@@ -43,7 +44,9 @@ class LocnarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fiel
             bare=ANY_SOURCE,
         ),
     ] = msgspec.field(default_factory=dict)
-    boxes: Annotated[Files, flag("OpenImages box CSV; wildcards. Repeatable.", metavar="FILE", is_place=True)] = ()
+    boxes: Annotated[
+        Files, flag("OpenImages box CSV, or COCO instances JSON; wildcards. Repeatable.", metavar="FILE", is_place=True)
+    ] = ()
     class_descriptions: Annotated[
         str | None,
         flag("OpenImages class names, kept with the boxes they are of.", metavar="FILE", is_place=True),
@@ -75,8 +78,8 @@ def recipe(
 ) -> Recipe:
     """Ground the noun phrases of Localized Narratives in their photos with a checkpoint.
 
-    OpenImages' boxes join as class-agnostic regions. All candidates are kept, so that `xdetr-data rethreshold` makes
-    a dataset with other thresholds without a GPU.
+    OpenImages' and COCO's boxes join as class-agnostic regions. All candidates are kept, so that
+    `xdetr-data rethreshold` makes a dataset with other thresholds without a GPU.
 
     **Examples**
 
@@ -92,7 +95,7 @@ def recipe(
     check_named(options.labels.box_order, "--box-order", ["grounder", *map(input_label, given)])
     own = tuple(sorted(set(options.images) - {ANY_SOURCE, *COLLECTIONS}, reverse=True))
     narratives = [LocalizedNarratives(path=path, own=own) for path in expand_inputs(options.narratives)]
-    boxes = [OpenImagesBoxes(path=path) for path in given]
+    boxes = [_boxes(path) for path in given]
     described = options.class_descriptions
     return Recipe(
         name="pseudo-label locnar",
@@ -115,3 +118,9 @@ def recipe(
         nothing="the inputs hold no narrative",
         remedy="check --narratives, --images, --exclude and --limit",
     )
+
+
+def _boxes(path: str) -> Source:
+    """A file of boxes, of the format that its ending says."""
+    is_json = path.lower().removesuffix(".gz").endswith(".json")
+    return CocoInstances(path=path) if is_json else OpenImagesBoxes(path=path)

@@ -77,4 +77,4 @@ def _check_flavour(path: str, data: bytes) -> None:
     if "tokens_positive" in keys:
         raise InputError(f"{path}: annotations have 'tokens_positive': this is an MDETR file; give it with --mdetr")
     if "bbox" not in keys and "image_id" in keys:
-        raise InputError(f"{path}: annotations have no 'bbox': this is no instances file; correct --coco-instances")
+        raise InputError(f"{path}: annotations have no 'bbox': this is no instances file; give instances_*.json")
