@@ -161,8 +161,8 @@ def rows_of(table: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
     """Rows in python values as ``to_row`` makes them: Arrow's null masks are left out."""
     rows: list[dict[str, Any]] = table.to_pylist()
     for row in rows:
-        for region in row["regions"]:
-            if region.get("mask", "") is None:
+        for region in row["regions"] or ():
+            if region is not None and region.get("mask", "") is None:
                 del region["mask"]
     return rows
 

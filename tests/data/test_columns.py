@@ -61,6 +61,8 @@ def test_a_dataset_from_before_there_were_masks_is_read() -> None:
         (("schema",), 2),
         (("image", "height"), 0),
         (("image", "source"), None),
+        (("regions",), None),
+        (("regions",), [None]),
         (("regions", 0, "box_xyxy"), [5, 0, 0, 5]),
         (("regions", 0, "box_xyxy"), [0, 0, None, 5]),
         (("queries", 0, "text"), None),
