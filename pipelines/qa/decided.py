@@ -1,5 +1,6 @@
 """What reviewers decided in the App: tags, edits and deletions, as differences from what was imported."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -53,10 +54,11 @@ def _photos(dataset: Any) -> Iterator[_Photo]:
         for name, inner in LISTS.items()
     }
     about = ["key", "labels_sha256", "metadata.height", "metadata.width", "places", "last_modified_at"]
-    for begin in range(0, len(dataset), AT_A_TIME):
-        columns = (
-            dataset.skip(begin).limit(AT_A_TIME).values([*about, *(one for many in fields.values() for one in many)])
-        )
+    wanted = [*about, *(one for many in fields.values() for one in many)]
+    for begin in itertools.count(0, AT_A_TIME):  # until there are no more: a database that crashed counts wrongly
+        columns = dataset.skip(begin).limit(AT_A_TIME).values(wanted)
+        if not columns[0]:
+            return
         for key, sha256, height, width, places, changed_at, *rest in zip(*columns, strict=True):
             labels: list[_Label] = []
             for names in fields.values():

@@ -103,7 +103,9 @@ def import_dataset(
     dataset.info = {INFO: _identity(source, manifest)}
     dataset.save()
     save_views(fo, dataset)
-    done = Imported(name=name, photos=len(dataset), removed=len(gone - decided), kept=len(gone & decided), **counts)
+    done = Imported(
+        name=name, photos=len(dataset.view()), removed=len(gone - decided), kept=len(gone & decided), **counts
+    )
     return dataset, done
 
 

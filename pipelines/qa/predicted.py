@@ -33,7 +33,7 @@ def show_predictions(fo: Any, dataset: Any, source: Folder, kept: Folder) -> int
     if task.asks_proposals:
         raise ConfigError(f"--predictions {kept.url}: are boxes without words; give those of another task than boxes")
     count = 0
-    with console.progress("importing predictions", len(dataset)) as advance:
+    with console.progress("importing predictions", len(dataset.view())) as advance:
         for record, answers in answered(source, manifest, kept):
             sample = next(iter(dataset.match(fo.ViewField("key") == record.key).iter_samples()), None)
             if sample is None:  # not among the photos that were chosen

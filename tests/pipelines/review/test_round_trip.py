@@ -243,3 +243,17 @@ def test_decisions_of_an_earlier_version_are_read(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "old.parquet")
     assert read_decisions(Folder(str(tmp_path)), "old.parquet") == (about, [replace(one, reviewer="")])
     assert read_decisions(Folder(str(tmp_path)), "new.parquet") == (about, [one])
+
+
+def test_decisions_are_found_in_a_database_that_counts_wrongly(
+    fo: Any, shown: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a crash MongoDB's count of a collection may be anything, and FiftyOne believes it of a whole dataset."""
+    one = sample(fo, shown, 3)
+    one.phrases.detections[0].tags = ["reject"]
+    one.save()
+    shown.save()
+    monkeypatch.setattr(type(shown), "_estimated_count", lambda *_, **__: 0)
+    assert len(shown) == 0
+    ended = run_cli("review", "export", f"--dataset={shown.name}", f"--out={tmp_path / 'review.parquet'}", "--json")
+    assert json.loads(ended.stdout)["decisions"] == {"reject": 1}
