@@ -7,6 +7,7 @@ import msgspec
 from xdetr_data.errors import ConfigError
 from xdetr_data.photos.look_alikes import fingerprint_file
 from xdetr_data.sources.places import Folders
+from xdetr_data.vocabulary import NamedClass
 
 MAX_SPLIT_CHARS = 64  # it is part of file names
 
@@ -101,19 +102,20 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class ImportOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What decides the bytes of what is imported."""
+    """What decides the bytes of what is imported; ``vocabulary`` is no flag: a recipe reads it from the file."""
 
     inputs: Annotated[
         Files,
         flag("Files, or folders of them such as an export's.", metavar="DIR|FILE", is_place=True, is_argument=True),
     ] = ()
-    origin: Annotated[Literal["odvg"], flag("Their format.", name="--from")] = "odvg"
+    origin: Annotated[Literal["odvg", "coco", "mdetr", "grit"], flag("Their format.", name="--from")] = "odvg"
     source: Annotated[
         str, flag("What the photos' collection is called in keys.", default="as --image-root or file")
     ] = ""
     image_root: ImageRoot = msgspec.field(default_factory=dict)
     exclude: Exclude = ()
     metadata_only: MetadataOnly = False
+    vocabulary: tuple[NamedClass, ...] = ()
 
     def check(self) -> None:
         """Raises ConfigError for options that contradict each other."""

@@ -4,6 +4,9 @@ Runs go down the columns (format: cocoapi ``maskApi.c``); hotcoco reads and writ
 imported where a mask is looked at, for training looks at none.
 """
 
+from typing import Annotated
+
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +14,14 @@ from xdetr_data.boxes import Box
 from xdetr_data.errors import RecordError
 
 Mask = NDArray[np.bool_]
+
+
+class _Runs(msgspec.Struct, frozen=True, gc=False):
+    size: tuple[int, int]
+    counts: str | list[Annotated[int, msgspec.Meta(ge=0)]]
+
+
+_SEGMENTATION = msgspec.json.Decoder(_Runs | list[list[float]] | None)
 
 
 def encode_mask(mask_HW: Mask) -> str:
@@ -39,6 +50,41 @@ def check_mask(counts: str, size_hw: tuple[int, int]) -> None:
         raise RecordError("mask has no pixel")
     if encode_mask(pixels) != counts:
         raise RecordError(f"mask is cut short, or not written as COCO writes {size_hw[1]}x{size_hw[0]} pixels")
+
+
+def read_segmentation(data: bytes, size_hw: tuple[int, int]) -> str | None:
+    """The mask of COCO's ``segmentation`` (JSON): polygons, or run lengths plain or compressed; None where it has none.
+
+    Raises RecordError for what is no segmentation of a photo of this size, or holds no pixel.
+    """
+    from hotcoco import mask
+
+    try:
+        said = _SEGMENTATION.decode(data)
+    except msgspec.DecodeError as error:
+        raise RecordError(f"segmentation is none ({error})") from error
+    if not said:
+        return None
+    if isinstance(said, _Runs):
+        if tuple(said.size) != size_hw:
+            raise RecordError(f"segmentation is of {said.size} pixels, the photo of {list(size_hw)}")
+        counts = said.counts if isinstance(said.counts, str) else _from_runs(said.counts, size_hw)
+    else:
+        farthest = 2 * max(size_hw)  # an outline is walked point by point
+        for polygon in said:
+            if len(polygon) < 6 or len(polygon) % 2 or not all(-farthest <= at <= farthest for at in polygon):
+                raise RecordError(f"segmentation has a polygon of {len(polygon)} numbers, or one far off the photo")
+        merged = mask.merge(mask.frPyObjects(said, *size_hw))["counts"]
+        counts = merged.decode() if isinstance(merged, bytes) else str(merged)
+    check_mask(counts, size_hw)
+    return counts
+
+
+def _from_runs(runs: list[int], size_hw: tuple[int, int]) -> str:
+    if sum(runs) != size_hw[0] * size_hw[1]:
+        raise RecordError(f"segmentation's runs hold {sum(runs)} pixels, the photo {size_hw[0] * size_hw[1]}")
+    values = np.arange(len(runs)) % 2 == 1
+    return encode_mask(np.repeat(values, runs).reshape(size_hw, order="F"))
 
 
 def mask_in_box(counts: str, size_hw: tuple[int, int], box_xyxy: Box) -> Mask:

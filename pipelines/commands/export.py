@@ -6,7 +6,7 @@ import typer
 
 from pipelines import console, options
 
-Format = Literal["odvg", "coco", "yolo", "grit", "chat", "hf"]
+Format = Literal["odvg", "coco", "mdetr", "yolo", "grit", "chat", "hf"]
 Style = Literal["qwen", "sharegpt"]
 
 
@@ -30,7 +30,8 @@ def export(
     """Write a dataset's labels in the format of other trainers, and count what that format cannot hold.
 
     `odvg`: JSON lines for MM-Grounding-DINO and Open-GroundingDino, a file for each collection of photos; a dataset of
-    classes becomes detection with a label map. `coco`: instances, of a dataset of classes with LVIS's fields. `yolo`: a
+    classes becomes detection with a label map. `coco`: instances, of a dataset of classes with LVIS's fields. `mdetr`:
+    a paragraph for each query, as MDETR trains and evaluates them. `yolo`: a
     text file for each photo. `grit`: Kosmos-2's noun chunks. `chat`: conversations with boxes. `hf`: a repository of
     the Hugging Face hub, with photos and a card; it is not sent anywhere. What each format loses: docs/exchange.md. All
     but `hf` copy no photos.

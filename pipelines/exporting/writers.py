@@ -1,21 +1,22 @@
 """How each format's files are written: a record at a time, in bounded memory, and at the end what belongs to all."""
 
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any, Protocol
 
 import msgspec
 
+from pipelines.exporting.classes import Classes
+from pipelines.exporting.two_arrays import CocoWriter, MdetrWriter
 from xdetr_data.errors import InputError
 from xdetr_data.exports.chat import Style, conversations
-from xdetr_data.exports.coco import coco_annotations, coco_image
 from xdetr_data.exports.formats import (
     CHAT_QWEN,
     CHAT_SHAREGPT,
     COCO,
     COCO_FEDERATED,
     GRIT,
+    MDETR,
     ODVG,
     ODVG_CLASSES,
     YOLO,
@@ -27,7 +28,7 @@ from xdetr_data.exports.yolo import yolo_lines
 from xdetr_data.record import GroundedImage
 from xdetr_data.storage import Folder, HashingWriter
 
-ANNOTATIONS, LABEL_MAP, INSTANCES, NAMES = "annotations", "label_map.json", "instances.json", "data.yaml"
+ANNOTATIONS, LABEL_MAP, NAMES = "annotations", "label_map.json", "data.yaml"
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -41,26 +42,6 @@ class Writer(Protocol):
 
     def finish(self) -> list[str]:
         """Writes what belongs to all records; the names of all files but those of one photo each."""
-
-
-class Classes:
-    """The numbers of classes by their text, those of a vocabulary first; of a dataset without one in the order in which
-    they are met, of one with, raises InputError for any other."""
-
-    def __init__(self, vocabulary: Mapping[str, None], first: int = 0) -> None:
-        self.labels = {text: number for number, text in enumerate(vocabulary, first)}
-        self._is_open, self._first = not vocabulary, first
-
-    def number(self, record: GroundedImage) -> Mapping[str, int]:
-        """The numbers, those of the record among them."""
-        for query in record.queries:
-            if query.text not in self.labels:
-                if not self._is_open:
-                    raise InputError(
-                        f"{record.key}: {query.text[:60]!r} is no class of the dataset's vocabulary; build it again"
-                    )
-                self.labels[query.text] = len(self.labels) + self._first
-        return self.labels
 
 
 class LinesWriter:
@@ -101,40 +82,6 @@ class OdvgClassesWriter(LinesWriter):
         """The label map."""
         self._out.write(LABEL_MAP, _ENCODER.encode({str(n): text for text, n in self._classes.labels.items()}))
         return [*super().finish(), LABEL_MAP]
-
-
-class CocoWriter:
-    """One file of instances; images wait on the disk until all annotations are written."""
-
-    def __init__(self, out: Folder, stack: ExitStack, target: Format, vocabulary: Mapping[str, None]) -> None:
-        self.target = target
-        self._classes = Classes(vocabulary, first=1)
-        self._photos = self._annotations = 0
-        self._images = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=1 << 24))  # noqa: SIM115
-        self._sink = stack.enter_context(out.writing(INSTANCES))
-        self._sink.write(b'{"annotations":[')
-
-    def add(self, record: GroundedImage) -> int:
-        """Writes the record's annotations."""
-        self._photos += 1
-        labels = self._classes.number(record)
-        image = coco_image(record, self._photos, labels, is_federated=self.target is COCO_FEDERATED)
-        self._images.write(b",\n" * (self._photos > 1) + _ENCODER.encode(image))
-        made = coco_annotations(record, self._photos, self._annotations + 1, labels)
-        for one in made:
-            self._annotations += 1
-            self._sink.write(b",\n" * (self._annotations > 1) + _ENCODER.encode(one))
-        return len(made)
-
-    def finish(self) -> list[str]:
-        """Images and categories."""
-        self._sink.write(b'],"images":[')
-        self._images.seek(0)
-        while piece := self._images.read(1 << 20):
-            self._sink.write(piece)
-        categories = [{"id": number, "name": text} for text, number in self._classes.labels.items()]
-        self._sink.write(b'],"categories":' + _ENCODER.encode(categories) + b"}")
-        return [INSTANCES]
 
 
 class YoloWriter:
@@ -180,7 +127,7 @@ def target_of(name: str, style: Style, vocabulary: Mapping[str, None]) -> Format
         return ODVG_CLASSES if vocabulary else ODVG
     if name == "coco":
         return COCO_FEDERATED if vocabulary else COCO
-    return {"yolo": YOLO, "grit": GRIT}[name]
+    return {"yolo": YOLO, "grit": GRIT, "mdetr": MDETR}[name]
 
 
 def writer_of(name: str, style: Style, vocabulary: Mapping[str, None], out: Folder, stack: ExitStack) -> Writer:
@@ -188,6 +135,8 @@ def writer_of(name: str, style: Style, vocabulary: Mapping[str, None], out: Fold
     target = target_of(name, style, vocabulary)
     if name == "coco":
         return CocoWriter(out, stack, target, vocabulary)
+    if name == "mdetr":
+        return MdetrWriter(out, stack)
     if name == "yolo":
         return YoloWriter(out, vocabulary)
     if target is ODVG_CLASSES:

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from pipelines import console
+from pipelines.absences import read_absences
 from pipelines.engine.outcome import READ, Outcome, PhotoToBuild
 from pipelines.engine.recipe import Recipe
 from pipelines.recipe_options import BuildOptions, Exclude, ImageRoot, MetadataOnly, flag
@@ -16,15 +17,7 @@ from xdetr_data.errors import ConfigError
 from xdetr_data.record import GroundedImage
 from xdetr_data.sources.elements import Element, PhotoElements
 from xdetr_data.sources.exclusions import read_exclusion, read_exclusions
-from xdetr_data.sources.framing.files import Unreadable
-from xdetr_data.sources.lvis import (
-    COLLECTION,
-    LvisImage,
-    LvisInstances,
-    parse_annotations,
-    parse_class,
-    parse_image,
-)
+from xdetr_data.sources.lvis import COLLECTION, LvisImage, LvisInstances, parse_annotations, parse_image
 from xdetr_data.sources.lvis_classes import read_class_sets, read_classes
 from xdetr_data.sources.places import NoPhotos, Roots
 from xdetr_data.stages.check_boxes import check_box
@@ -150,7 +143,7 @@ def build_photo(photo: PhotoToBuild, elements: PhotoElements, options: LvisOptio
     present, dropped = _present(photo, elements["annotation"], options, outcome)
     images = [one for element in elements["image"] if isinstance(one := parse_image(element.data), LvisImage)]
     unsure = {number for one in images for number in one.not_exhaustive}
-    absent = _absent(elements["absence"], {*present, *dropped}, unsure, options, outcome)
+    absent = read_absences(elements["absence"], options.vocabulary, {*present, *dropped, *unsure}, outcome)
     absent = _sample(absent, photo.key, options, outcome)
     if not present and not absent:
         outcome.reject("photo", READ, "no-class-left")
@@ -199,28 +192,6 @@ def _present(
     if any(one.reason == "unreadable-annotation" for one in outcome.rejects):
         dropped |= present.keys()  # it may be of any of them
     return present, dropped
-
-
-def _absent(
-    elements: Sequence[Element], annotated: set[int], unsure: set[int], options: LvisOptions, outcome: Outcome
-) -> dict[int, Element]:
-    """The classes that are verified absent, each with the element that says so."""
-    absent: dict[int, Element] = {}
-    for element in elements:
-        number = parse_class(element.data)
-        if isinstance(number, Unreadable):
-            problem = ("unreadable-absence", number.problem)
-        elif find_class(options.vocabulary, number) is None:
-            problem = ("unknown-class", f"class {number} is in no categories[]")
-        elif number in annotated | unsure:
-            problem = ("contradicted-absence", f"class {number} is annotated, or not exhaustively, on the same photo")
-        elif number in absent:
-            problem = ("duplicate-absence", f"class {number}")
-        else:
-            absent[number] = element
-            continue
-        outcome.reject("absence", READ, *problem, where=element.where)
-    return absent
 
 
 def _sample(absent: dict[int, Element], key: str, options: LvisOptions, outcome: Outcome) -> dict[int, Element]:

@@ -1,5 +1,8 @@
 """Masks are read and written as pycocotools does, and nothing else is taken for one."""
 
+import json
+from itertools import groupby
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +12,7 @@ from matplotlib.path import Path
 from pycocotools import mask as reference
 
 from xdetr_data.errors import RecordError
-from xdetr_data.masks import check_mask, decode_mask, encode_mask, mask_in_box, mask_outlines
+from xdetr_data.masks import check_mask, decode_mask, encode_mask, mask_in_box, mask_outlines, read_segmentation
 
 MASKS = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
@@ -53,3 +56,39 @@ def test_outlines_enclose_the_pixels_and_no_others(mask: np.ndarray) -> None:
     for line in mask_outlines(encode_mask(mask), mask.shape):
         inside ^= Path(line).contains_points(centres).reshape(mask.shape)
     assert np.array_equal(inside, mask)
+
+
+POLYGONS = [
+    [[1.5, 2, 20, 2.25, 18, 30]],
+    [[0, 0, 9, 0, 9, 9, 0, 9], [30, 30, 60, 31, 45.5, 47]],
+    [[-9, -9, 80, 3, 5, 70]],
+]
+
+
+@pytest.mark.parametrize("polygons", POLYGONS)
+def test_polygons_are_the_pixels_that_pycocotools_makes_of_them(polygons: list[list[float]]) -> None:
+    theirs = reference.merge(reference.frPyObjects(polygons, 48, 64))["counts"].decode()
+    assert read_segmentation(json.dumps(polygons).encode(), (48, 64)) == theirs
+    runs = [len(list(group)) for _, group in groupby(decode_mask(theirs, (48, 64)).ravel(order="F"))]
+    runs = runs if not decode_mask(theirs, (48, 64))[0, 0] else [0, *runs]
+    for counts in (theirs, runs):
+        assert read_segmentation(json.dumps({"size": [48, 64], "counts": counts}).encode(), (48, 64)) == theirs
+
+
+@pytest.mark.parametrize("empty", ["null", "[]"])
+def test_an_annotation_without_segmentation_has_no_mask(empty: str) -> None:
+    assert read_segmentation(empty.encode(), (48, 64)) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "7", '"x"', "[[1,2,3,4]]", "[[1,2,3,4,5]]", "[[1e308,2,3,4,5,6]]", "[[1,1,1,1,1,1]]", "[[]]", "[1,2]",
+        '{"size":[48,64]}', '{"size":[4,4],"counts":"04"}', '{"size":[48,64],"counts":"\\u0000"}',
+        '{"size":[48,64],"counts":[99999999999999]}', '{"size":[48,64],"counts":[-1,3073]}',
+        '{"size":[48,64],"counts":[3072]}',
+    ],
+)  # fmt: skip
+def test_what_is_no_segmentation_is_said(data: str) -> None:
+    with pytest.raises(RecordError, match=r"segmentation|mask"):
+        read_segmentation(data.encode(), (48, 64))

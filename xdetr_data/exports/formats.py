@@ -55,6 +55,11 @@ COCO = Format(
 COCO_FEDERATED = Format(
     name="coco of a vocabulary", loses=_COCO, is_of_classes=True, needs_phrases=True, rounded=coco.rounded
 )
+MDETR = Format(
+    name="mdetr",
+    loses=_EVERYWHERE | {Loss.EXHAUSTIVE, Loss.ABSENCE, Loss.CROWD, Loss.MASK, Loss.BOX_BITS},
+    rounded=coco.rounded,
+)
 _BOXES_ALONE = frozenset({Loss.EXHAUSTIVE, Loss.ABSENCE, Loss.CROWD, Loss.MASK, Loss.BOX_BITS})
 YOLO = Format(
     name="yolo",
@@ -68,5 +73,5 @@ _CHAT = _EVERYWHERE | _BOXES_ALONE | {Loss.NO_PHRASES}
 CHAT_QWEN = Format(name="chat, qwen", loses=_CHAT, needs_phrases=True, rounded=chat.rounded_qwen)
 CHAT_SHAREGPT = Format(name="chat, sharegpt", loses=_CHAT, needs_phrases=True, rounded=chat.rounded_sharegpt)
 
-_ALL = (ODVG, ODVG_CLASSES, COCO, COCO_FEDERATED, YOLO, GRIT, CHAT_QWEN, CHAT_SHAREGPT)
+_ALL = (ODVG, ODVG_CLASSES, COCO, COCO_FEDERATED, MDETR, YOLO, GRIT, CHAT_QWEN, CHAT_SHAREGPT)
 FORMATS: Mapping[str, Format] = MappingProxyType({one.name: one for one in _ALL})

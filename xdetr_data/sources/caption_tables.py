@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from xdetr_data.addresses.reading import open_file, reading
 from xdetr_data.errors import InputError
 from xdetr_data.sources.captioned import (
     ADDRESS_KEYS,
@@ -24,15 +21,16 @@ from xdetr_data.sources.captioned import (
     caption_of_path,
     text_of,
 )
-from xdetr_data.sources.framing.files import ArrayChunk, ChunkRange, Unreadable, locate, open_input
+from xdetr_data.sources.framing.files import ArrayChunk, ChunkRange, Unreadable, open_input
 from xdetr_data.sources.framing.json_records import parse_record
 from xdetr_data.sources.framing.lines import LINES, iter_line_chunks, split_lines
+from xdetr_data.sources.framing.parquet import is_parquet, iter_parquet_chunks
 from xdetr_data.sources.protocol import Kind, Problem
 from xdetr_data.sources.web_captions import name_of_url, parse_line
 
 ENDINGS = (".tsv", ".csv", ".jsonl", ".parquet")
 
-_ROWS = 4096  # of a Parquet file at a time
+_WANTED = frozenset({*CAPTION_KEYS, *PATH_KEYS, *ADDRESS_KEYS})
 _RECORD = msgspec.json.Decoder(dict[str, object])
 _FORMATS = "give TSV or CSV with a header, JSON lines or Parquet"
 
@@ -47,11 +45,11 @@ class CaptionTable(Captions):
 
     def chunks(self) -> Iterator[ArrayChunk]:
         """Chunks of whole rows; those of Parquet as JSON lines."""
-        return _parquet_rows(self.path) if _ending(self.path) == ".parquet" else iter_line_chunks(self.path)
+        return iter_parquet_chunks(self.path, _WANTED) if is_parquet(self.path) else iter_line_chunks(self.path)
 
     def chunks_again(self, ranges: Sequence[ChunkRange]) -> Iterator[ArrayChunk]:
         """Parquet, which has no lines, is read again as a whole."""
-        if _ending(self.path) != ".parquet":
+        if not is_parquet(self.path):
             return Captions.chunks_again(self, ranges)
         wanted = {one.first_row for one in ranges}
         return (chunk for chunk in self.chunks() if chunk.first_row in wanted)
@@ -147,20 +145,6 @@ def _without_header(chunks: Iterator[ArrayChunk]) -> Iterator[ArrayChunk]:
                 count=chunk.count - 1,
                 data=chunk.data[header:],
             )
-
-
-def _parquet_rows(path: str) -> Iterator[ArrayChunk]:
-    fs, name = locate(path)
-    wanted = {*CAPTION_KEYS, *PATH_KEYS, *ADDRESS_KEYS}
-    with open_file(fs, name, path) as stream, reading(path):
-        file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
-        columns = [one for one in file.schema_arrow.names if one.lower() in wanted]
-        row = 0
-        for batch in file.iter_batches(_ROWS, columns=columns):
-            lines = [msgspec.json.encode(one, enc_hook=repr) for one in batch.to_pylist()]
-            data = b"".join(line + b"\n" for line in lines)
-            yield ArrayChunk(name=LINES, offset=row, first_row=row, count=len(lines), data=data)
-            row += len(lines)
 
 
 def _records(path: str, chunk: ArrayChunk) -> Iterator[dict[str, object] | Problem | None]:

@@ -1,5 +1,6 @@
 """LVIS's classes: what each is called and how people say it, and which of them are annotated on which photo."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
@@ -9,7 +10,8 @@ from xdetr_data.photos.ids import photo_id
 from xdetr_data.sources.framing.files import Unreadable
 from xdetr_data.sources.framing.json_records import parse_record, parse_records
 from xdetr_data.sources.framing.json_stream import elements, iter_array_chunks
-from xdetr_data.sources.lvis import ANNOTATIONS, IMAGES, images_of
+from xdetr_data.sources.instances import ANNOTATIONS, IMAGES
+from xdetr_data.sources.lvis import images_of
 from xdetr_data.vocabulary import NamedClass, spoken_name
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]
@@ -30,8 +32,11 @@ _CATEGORY = msgspec.json.Decoder(_Category)
 _NAMED, _ALL_NAMED = msgspec.json.Decoder(_Named), msgspec.json.Decoder(list[_Named])
 
 
-def read_classes(path: str) -> tuple[NamedClass, ...]:
-    """All classes of a file, ordered by id; raises InputError where one is damaged, wordless or there twice."""
+def read_classes(path: str, speak: Callable[[str], str] = spoken_name) -> tuple[NamedClass, ...]:
+    """All classes of a file, ordered by id, with the text that ``speak`` makes of a name.
+
+    Raises InputError where one is damaged, wordless or there twice.
+    """
     found: dict[int, NamedClass] = {}
     for chunk in iter_array_chunks(path, ("categories",)):
         for row, data in enumerate(elements(chunk.data), chunk.first_row):
@@ -40,14 +45,14 @@ def read_classes(path: str) -> tuple[NamedClass, ...]:
                 why = one.problem
             elif one.id in found:
                 why = f"id {one.id} occurs twice"
-            elif not (text := spoken_name(one.name)):
-                why = f"no word of the name {one.name!r} is outside parentheses"
+            elif not (text := speak(one.name)).strip():
+                why = f"the name {one.name!r} has no word, or none outside parentheses"
             else:
                 found[one.id] = NamedClass(one.id, one.name, text, one.frequency)
                 continue
             raise InputError(f"{path}: categories[{row}]: {why}; fetch the file again")
     if not found:
-        raise InputError(f"{path}: has no categories, so that no class has a name; correct --annotations")
+        raise InputError(f"{path}: has no categories, so that no class has a name; is it the right file?")
     return tuple(found[number] for number in sorted(found))
 
 

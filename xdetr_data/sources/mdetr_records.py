@@ -12,6 +12,7 @@ from xdetr_data.sources.framing.json_stream import elements
 from xdetr_data.sources.protocol import Problem
 
 Pair = tuple[int, int]
+SENTENCES = "sentences"  # what exports of this tool call their paragraphs of one sentence each
 
 # Whose photos the files speak of that do not say it as data_source, as mixed does, by their dataset_name.
 _COLLECTION_OF = {"flickr": "flickr", "phrasecut": "vg", "gqa": "vg"} | dict.fromkeys(
@@ -57,6 +58,8 @@ class MdetrParagraph(msgspec.Struct, frozen=True, gc=False):
     @property
     def is_packed(self) -> bool:
         """Whether the caption was packed from independent expressions, and so is to be split (only *mixed* is)."""
+        if self.dataset_name == SENTENCES:
+            return False
         return self.data_source is not None or self.dataset_name == "mixed"
 
 

@@ -12,15 +12,12 @@ from hypothesis import strategies as st
 from tests.pipelines.tiny import Verbatim, to_json
 from xdetr_data.errors import InputError
 from xdetr_data.sources.framing.files import Unreadable, chunk_range
+from xdetr_data.sources.instances import ABSENCES, ANNOTATIONS, IMAGES, parse_class
 from xdetr_data.sources.lvis import (
-    ABSENCES,
-    ANNOTATIONS,
-    IMAGES,
     LvisAnnotation,
     LvisImage,
     LvisInstances,
     parse_annotations,
-    parse_class,
     parse_image,
     read_chunks,
 )
@@ -158,7 +155,7 @@ def test_everything_is_counted_once_however_the_file_is_cut_and_whatever_is_dama
         ABSENCES: [to_json(absent) for one in readable for absent in one["neg_category_ids"]],
     }
     one = source(images, annotations, name="any")
-    chunks = list(read_chunks(one.path, chunk_bytes=chunk_bytes))
+    chunks = list(one.with_absences(read_chunks(one.path, chunk_bytes=chunk_bytes)))
     for array, elements in wanted.items():
         rows = [
             n for chunk in chunks if chunk.name == array for n in range(chunk.first_row, chunk.first_row + chunk.count)
@@ -241,7 +238,7 @@ def test_classes_are_ordered_by_id_and_those_that_are_spoken_alike_stay_apart(tm
     [
         ([], "has no categories"),
         ([category(1, "a"), category(1, "b")], r"categories\[1\]: id 1 occurs twice; fetch the file again"),
-        ([category(1, "_(x)")], r"categories\[0\]: no word of the name '_\(x\)' is outside parentheses"),
+        ([category(1, "_(x)")], r"categories\[0\]: the name '_\(x\)' has no word, or none outside parentheses"),
         ([category(1, "a"), {"id": 2}], r"categories\[1\]: Object missing required field `name`"),
         ([category(-1, "a")], r"categories\[0\]: Expected `int` >= 0"),
     ],

@@ -42,11 +42,9 @@ def write_dataset(path: Path, records: Sequence[GroundedImage], vocabulary: Sequ
     )  # fmt: skip
 
 
-def there_and_back(root: Path) -> list[GroundedImage]:
-    assert run_cli("export", f"{root}/data", "--to=odvg", f"--out={root}/odvg").code == 0
-    ended = run_cli(
-        "import", f"{root}/odvg", "--from=odvg", "--metadata-only", "--workers=0", f"--out={root}/again"
-    )  # fmt: skip
+def there_and_back(root: Path, to: str = "odvg") -> list[GroundedImage]:
+    assert run_cli("export", f"{root}/data", f"--to={to}", f"--out={root}/{to}").code == 0
+    ended = run_cli("import", f"{root}/{to}", f"--from={to}", "--metadata-only", "--workers=0", f"--out={root}/again")
     assert ended.code == 0, ended.stderr
     assert reject_counts(root / "again") == {}
     return records_of(root / "again")
