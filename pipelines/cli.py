@@ -61,6 +61,7 @@ app = lazy_group(
         "status": _command("status", "status"),
         "export": _command("export", "export"),
         "import": _command("import_", "import_"),
+        "retry-failed": _command("retry_failed", "retry_failed"),
         "fingerprints": _command("fingerprints", "fingerprints"),
         "validate": _command("validate", "validate"),
         "stats": _command("stats", "stats"),

@@ -98,6 +98,14 @@ Resume = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", rich_help_panel=RUN, help="Delete what an earlier run left in --out.")
 ]
+Add = Annotated[
+    bool,
+    typer.Option(
+        "--add",
+        rich_help_panel=RUN,
+        help="Build inputs and photos that came since into the finished dataset in --out; give the earlier ones, too.",
+    ),
+]
 MaxErrorRate = Annotated[
     float,
     typer.Option(
@@ -184,10 +192,10 @@ def parse_number(option: str, text: str) -> float:
         raise typer.BadParameter(f"{option}: {text!r} is no number") from None
 
 
-def existing(*, resume: bool, overwrite: bool) -> Any:
+def existing(*, resume: bool, overwrite: bool, add: bool = False) -> Any:
     """What to do with an output folder that holds something."""
-    if resume and overwrite:
-        raise typer.BadParameter("--resume and --overwrite contradict each other")
+    if resume + overwrite + add > 1:
+        raise typer.BadParameter("--resume, --overwrite and --add contradict one another: give one of them")
     return "resume" if resume else "overwrite" if overwrite else "refuse"
 
 

@@ -212,7 +212,7 @@ FIELDS = {
     manifest.Manifest: (
         *("schema", "recipe", "tool_version", "prefix", "split", "seed", "config", "config_hash", "inputs"),
         *("exclusions", "accounting", "rows", "shards", "rejects", "trail_prefix", "trail", "machines", "warnings"),
-        "manifest_version",
+        *("layers", "manifest_version"),
     ),
 }
 

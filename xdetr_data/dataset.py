@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from xdetr_data.errors import InputError, RecordError
 from xdetr_data.manifest import Manifest, read_manifest
 from xdetr_data.shards.index import Place, decode_index, index_name, walk
-from xdetr_data.shards.plan import shard_of_key
+from xdetr_data.shards.plan import homes_of_key
 from xdetr_data.shards.reader import intact_labels, read_batches, read_keys, read_samples, sample_of, stems
 from xdetr_data.shards.tar_stream import Member, TarDamage, iter_headers
 from xdetr_data.shards.writer import Sample, shard_name
@@ -67,7 +67,7 @@ class Dataset(Mapping[str, Sample]):
 
     def __contains__(self, key: object) -> bool:
         """Whether there is a sample of this key; reads one shard's index."""
-        return isinstance(key, str) and self._place(key) is not None
+        return isinstance(key, str) and self._find(key) is not None
 
     def __getitem__(self, key: str) -> Sample:
         """One sample: its shard by the key's hash, its place by the shard's index, then one read of its bytes alone.
@@ -75,10 +75,11 @@ class Dataset(Mapping[str, Sample]):
         A dataset without index (made before there were any) costs a walk over the headers of the shard's tar instead,
         once. Raises UnknownKey, which is a KeyError.
         """
-        place = self._place(key) if isinstance(key, str) else None
-        if place is None:
+        found = self._find(key) if isinstance(key, str) else None
+        if found is None:
             raise UnknownKey(f"{self.folder.url}: has no sample {key!r}; keys() lists those that it has")
-        name = f"{self._stem(key)}.tar"
+        stem, place = found
+        name = f"{stem}.tar"
         begin, count = place.extent
         data = self.folder.read_range(name, begin, count)
         try:
@@ -135,13 +136,15 @@ class Dataset(Mapping[str, Sample]):
         """What was read does not travel to another process."""
         return Dataset, (self.folder, self.manifest)
 
-    def _stem(self, key: str) -> str:
-        """Stem of the shard that a key belongs to by its hash."""
-        number = shard_of_key(key, seed=self.manifest.seed, shards=len(self.manifest.shards))
-        return shard_name(self.manifest.prefix, number)
-
-    def _place(self, key: str) -> Place | None:
-        return self._places(self._stem(key)).get(key) if self.manifest.shards else None
+    def _find(self, key: str) -> tuple[str, Place] | None:
+        """Stem of the shard that has a key, by its hash, and the place there."""
+        if not self.manifest.shards:
+            return None
+        for shard in homes_of_key(key, seed=self.manifest.seed, layers=self.manifest.shard_layers):
+            stem = shard_name(self.manifest.prefix, shard)
+            if (place := self._places(stem).get(key)) is not None:
+                return stem, place
+        return None
 
     @cached_property
     def _places(self) -> Callable[[str], dict[str, Place]]:

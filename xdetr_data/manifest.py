@@ -60,7 +60,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     ``trail`` are the shards of the audit trail that labels were chosen from, where a model gave candidates;
     ``trail_prefix`` is what their names begin with; ``machines`` are the kinds of machine (processor, device, versions
     of libraries) that the model worked on, which decide the last bits of its scores. ``warnings`` are of inputs that
-    contributed nothing. ``schema`` is the version of the samples' layout, ``manifest_version`` that of this file, which
+    contributed nothing. ``layers``, of a dataset that grew: how many shards were made at a time, in order.
+    ``schema`` is the version of the samples' layout, ``manifest_version`` that of this file, which
     :func:`write_manifest` sets.
     """
 
@@ -82,7 +83,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     trail: list[ShardEntry] = []
     machines: list[dict[str, str]] = []
     warnings: list[str] = []
+    layers: list[int] | msgspec.UnsetType = msgspec.UNSET
     manifest_version: int = 1
+
+    @property
+    def shard_layers(self) -> tuple[int, ...]:
+        """How many shards were made at a time: a photo is in one of the shards that its hash names among these."""
+        return (len(self.shards),) if self.layers is msgspec.UNSET else tuple(self.layers)
 
 
 def tool_version() -> str:

@@ -16,6 +16,7 @@ _RUN = {
     "dry_run": (options.DryRun, False),
     "resume": (options.Resume, False),
     "overwrite": (options.Overwrite, False),
+    "add": (options.Add, False),
     "config": (options.Config, None),
     "verbose": (options.Verbose, False),
     "quiet": (options.Quiet, False),
@@ -50,17 +51,24 @@ def command_of(recipe: Callable[..., Any], *, has_model: bool = False) -> Callab
 
         if not values["out"] and not values["dry_run"]:
             raise typer.BadParameter("give --out DIR (or --dry-run to see the plan)")
-        how = options.existing(resume=values["resume"], overwrite=values["overwrite"])
+        how = options.existing(resume=values["resume"], overwrite=values["overwrite"], add=values["add"])
         made = recipe(parse(kind, values))
         workers = options.processes(values["workers"])
-        if values["dry_run"]:
+        if values["dry_run"] and not values["add"]:
             with executor(0) as run:
                 print_plan(prepare(made, run), workers, as_json=values["json"])
             return options.DONE
         model = {name: values[name] for name in _MODEL if name in values}
-        if model.get("other_machine") and not values["resume"]:
-            raise typer.BadParameter("--other-machine says where to go on: give --resume too, or leave it out")
-        manifest = run_recipe(made, Folder(values["out"]), workers=workers, existing=how, **model)
+        if model.get("other_machine") and not (values["resume"] or values["add"]):
+            raise typer.BadParameter("--other-machine says where to go on: give --resume or --add too, or leave it out")
+        if values["add"]:
+            from pipelines.growing.grow import add
+
+            manifest = add(made, values["out"], workers=workers, dry_run=values["dry_run"], **model)
+            if values["dry_run"]:
+                return options.DONE
+        else:
+            manifest = run_recipe(made, Folder(values["out"]), workers=workers, existing=how, **model)
         code = finish(
             manifest,
             values["out"],

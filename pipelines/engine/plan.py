@@ -21,7 +21,7 @@ from xdetr_data.accounting import Tally
 from xdetr_data.errors import ConfigError
 from xdetr_data.record import Rejected
 from xdetr_data.shards.photo_index import Codes, Index
-from xdetr_data.shards.plan import assign_shards, shard_count
+from xdetr_data.shards.plan import place_in_shards
 from xdetr_data.sources.framing.files import ChunkRange, input_bytes
 from xdetr_data.sources.places import Containers, Roots
 from xdetr_data.sources.protocol import FoundPhoto, Kind, PhotoSource, Source
@@ -90,19 +90,19 @@ def make_plan(recipe: Recipe, run: Executor) -> Plan:
     inputs = [_resolve(source, one, index) for source, one in zip(recipe.sources, scans, strict=True)]
     for one in scans:
         choice.tally.add(one.tally)
-    photo_bytes = sum(photos["bytes"].to_pylist())
-    label_bytes = _label_bytes(inputs, scans, photos.num_rows)
-    shards = shard_count(photo_bytes=photo_bytes, label_bytes=label_bytes, shard_bytes=options.shard_bytes)
+    sizes, label_bytes = photos["bytes"].to_pylist(), _label_bytes(inputs, scans, photos.num_rows)
+    about = {"seed": options.seed, "shard_bytes": options.shard_bytes, "kept": recipe.kept}
+    shard, shards = place_in_shards(photos["key"].to_pylist(), sizes, label_bytes, **about)
     return Plan(
         photos=photos,
-        shard=assign_shards(photos["key"].to_pylist(), seed=options.seed, shards=shards),
+        shard=shard,
         shards=shards,
         inputs=inputs,
         index=index,
         ledger=ledger,
         tally=choice.tally,
         rejects=[reject for one in scans for reject in one.rejects] + choice.rejects,
-        photo_bytes=photo_bytes,
+        photo_bytes=sum(sizes),
         label_bytes=label_bytes,
     )
 

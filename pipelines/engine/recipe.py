@@ -9,6 +9,7 @@ import pyarrow as pa
 from pipelines.engine.outcome import Ledger, Outcome, PhotoToBuild
 from pipelines.machine import Machine
 from pipelines.recipe_options import BuildOptions
+from xdetr_data.shards.plan import Kept
 from xdetr_data.shards.writer import Sample, ShardStats
 from xdetr_data.sources.elements import PhotoElements
 from xdetr_data.sources.exclusion_list import ExclusionList
@@ -67,6 +68,7 @@ class Recipe:
         lists: photos to leave out; None where the recipe has no such option.
         tables: schemas of further tables that a shard writes, by name.
         others: further inputs, (role, path), which the manifest names.
+        kept: where the photos of a finished dataset are that more is added to (``pipelines.growing``).
         seconds: what an element takes besides its photo, by unit, for the estimate; None where none can be given.
     """
 
@@ -83,3 +85,4 @@ class Recipe:
     others: Sequence[tuple[str, str]] = ()
     seconds: Mapping[str, float] | None = None
     model: ModelStep | None = None
+    kept: Kept | None = None

@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from pipelines import console
+from pipelines.empty_plan import check_not_empty
 from pipelines.engine.done import PartitionDone, add_up, done_shards, run_partitions, run_shards
 from pipelines.engine.partition import PartitionContext, partition_tasks, run_partition
 from pipelines.engine.plan import Plan, make_plan
@@ -21,7 +21,6 @@ from pipelines.lock import locked
 from pipelines.machine import Mixture, machines_of
 from pipelines.recipe_options import deciding
 from pipelines.status import telling_status
-from xdetr_data.errors import InputError
 from xdetr_data.manifest import ExclusionEntry, InputEntry, Manifest, tool_version
 from xdetr_data.schema import SCHEMA_VERSION
 from xdetr_data.shards.writer import ShardStats, write_rejects
@@ -66,22 +65,24 @@ def run_recipe(
     open_output(out, existing)
     with executor(workers) as run:
         prepared = prepare(recipe, run)
-        with locked(out), ExitStack() as claimed:
-            if (finished := claim_output(out, prepared.digest, existing)) is not None:
-                return finished
-            claimed.enter_context(telling_status(out))
-            partitions, elements = _partition(prepared, out, run)
-            trail, samples = _trail(prepared, out, elements, run, gpus, other_machine)
-            context = ShardContext(
-                out=out, prefix=recipe.prefix, config_hash=prepared.digest, samples=samples, tables=recipe.tables
-            )
-            title = "building shards" if recipe.model is None else "choosing labels"
-            build = functools.partial(run, build_shard, context)
-            photos = prepared.plan.per_shard
-            shards = run_shards(out, recipe.prefix, prepared.digest, build, title=title, photos=photos)
-            manifest = _manifest(prepared, out, partitions, trail, shards)
-            finish_output(out, manifest)
-            return manifest
+        with locked(out):
+            finished = claim_output(out, prepared.digest, existing)
+            return make(prepared, out, run, gpus, other_machine) if finished is None else finished
+
+
+def make(prepared: Prepared, out: Folder, run: Executor, gpus: int, other_machine: bool) -> Manifest:
+    """Makes the dataset in a folder that is claimed for it."""
+    recipe, plan, digest = prepared.recipe, prepared.plan, prepared.digest
+    with telling_status(out):
+        partitions, elements = _partition(prepared, out, run)
+        trail, samples = _trail(prepared, out, elements, run, gpus, other_machine)
+        context = ShardContext(out=out, prefix=recipe.prefix, config_hash=digest, samples=samples, tables=recipe.tables)
+        title = "building shards" if recipe.model is None else "choosing labels"
+        build = functools.partial(run, build_shard, context)
+        shards = run_shards(out, recipe.prefix, digest, build, title=title, photos=plan.per_shard)
+        manifest = _manifest(prepared, out, partitions, trail, shards)
+        finish_output(out, manifest)
+    return manifest
 
 
 def prepare(recipe: Recipe, run: Executor) -> Prepared:
@@ -102,21 +103,6 @@ def prepare(recipe: Recipe, run: Executor) -> Prepared:
     base = config_hash([recipe.name, options, labels, models], inputs, plan.digest)
     digest = base if recipe.model is None else choice_hash(base, chosen_by)
     return Prepared(recipe=recipe, inputs=inputs, plan=plan, models=models, base_digest=base, digest=digest)
-
-
-def check_not_empty(plan: Plan, task: str, *, nothing: str, remedy: str) -> None:
-    """Raises InputError where the plan has no photo: how many were rejected why, or that there was nothing."""
-    if plan.photos.num_rows:
-        return
-    rejected = [
-        f"{count:,} {console.plural(unit)} {reason}"
-        for unit in plan.tally.units()
-        for reasons in plan.tally.rejects(unit).values()
-        for reason, count in reasons.items()
-    ]
-    first = "; ".join(f"{one.input_ref or one.key}: {one.detail}" for one in plan.rejects[:1] if one.detail)
-    why = f"rejected: {', '.join(rejected)}" + (f"; first {first}" if first else "") if rejected else nothing
-    raise InputError(f"no photo is left to {task} ({why}); {remedy}")
 
 
 def _partition(prepared: Prepared, out: Folder, run: Executor) -> tuple[list[PartitionDone], ShardElements]:
@@ -186,5 +172,6 @@ def _manifest(
         trail_prefix="" if recipe.model is None else recipe.model.prefix,
         trail=[one.entry for one in trail],
         machines=machines_of(trail),
+        layers=msgspec.UNSET if recipe.kept is None else recipe.kept.layers_of(plan.shards),
         warnings=silent(plan.inputs, recipe.photos, plan.index, plan.photos, accounting.get("inputs", {})),
     )

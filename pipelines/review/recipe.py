@@ -29,7 +29,9 @@ from xdetr_data.manifest import (
 )
 from xdetr_data.reviewing.decisions import Decision, Reviewed, by_key, read_decisions
 from xdetr_data.schema import SCHEMA_VERSION
-from xdetr_data.shards.plan import shard_of_key
+from xdetr_data.shards.plan import homes_of_key
+from xdetr_data.shards.reader import find
+from xdetr_data.shards.writer import shard_name
 from xdetr_data.storage import Folder
 
 RECIPE = "review apply"
@@ -60,7 +62,7 @@ def apply_decisions(dataset: Folder, review: str, out: Folder, *, workers: int, 
             prefix=parent.prefix,
             config_hash=digest,
             shards=parent.shards,
-            decisions=_by_shard(parent, decisions),
+            decisions=_by_shard(dataset, parent, decisions),
         )
         done = run_shards(
             out,
@@ -88,6 +90,7 @@ def apply_decisions(dataset: Folder, review: str, out: Folder, *, workers: int, 
             shards=[one.entry for one in done],
             rejects=[],
             machines=parent.machines,
+            layers=parent.layers,
         )
         finish_output(out, manifest)
         return manifest
@@ -122,12 +125,22 @@ def _config(parent: Manifest, reviewed: Reviewed) -> dict[str, Any]:
     }
 
 
-def _by_shard(parent: Manifest, decisions: list[Decision]) -> dict[int, dict[str, list[Decision]]]:
-    shards = len(parent.shards)
-    if decisions and not shards:
+def _by_shard(dataset: Folder, parent: Manifest, decisions: list[Decision]) -> dict[int, dict[str, list[Decision]]]:
+    if decisions and not parent.shards:
         raise InputError("the dataset has no shards, so that no decision can be about it")
     result: dict[int, dict[str, list[Decision]]] = {}
     for key, ones in by_key(decisions).items():
-        result.setdefault(shard_of_key(key, seed=parent.seed, shards=shards), {})[key] = ones
+        result.setdefault(_home(dataset, parent, key), {})[key] = ones
     console.say(f"{len(decisions):,} decisions about {sum(map(len, result.values())):,} photos in {len(result)} shards")
     return result
+
+
+def _home(dataset: Folder, parent: Manifest, key: str) -> int:
+    """The shard that has a key; of one that no shard has, the one that would."""
+    homes = homes_of_key(key, seed=parent.seed, layers=parent.shard_layers)
+    if len(homes) == 1:
+        return homes[0]
+    found = find(dataset, parent, key)
+    return next(
+        (home for home in homes if found is not None and found.stem == shard_name(parent.prefix, home)), homes[0]
+    )

@@ -14,7 +14,7 @@ from xdetr_data.photos.photo import Photo
 from xdetr_data.record import GroundedImage
 from xdetr_data.schema import from_arrow, from_json
 from xdetr_data.shards.columns import records_of
-from xdetr_data.shards.plan import shard_of_key
+from xdetr_data.shards.plan import homes_of_key
 from xdetr_data.shards.tar_stream import Member, TarDamage, iter_headers, iter_members, member_key
 from xdetr_data.shards.writer import ROWS_PER_GROUP, Sample, shard_name
 from xdetr_data.storage import Folder
@@ -120,22 +120,22 @@ def read_records(folder: Folder, stem: str) -> Iterator[GroundedImage]:
             raise InputError(f"{folder.path(stem)}.parquet: {error}; build or copy it again") from error
 
 
-def read_keys(folder: Folder, manifest: Manifest) -> list[str]:
-    """Keys of all samples, shard by shard."""
+def read_keys(folder: Folder, manifest: Manifest, shard: int | None = None) -> list[str]:
+    """Keys of all samples, shard by shard, or of one shard."""
     return [
         key
-        for stem in stems(manifest)
+        for stem in (stems(manifest) if shard is None else [shard_name(manifest.prefix, shard)])
         for batch in read_batches(folder, stem, ["key"], rows=1 << 16)
         for key in batch.column(0).to_pylist()
     ]
 
 
 def find(folder: Folder, manifest: Manifest, key: str) -> Found | None:
-    """Looks a key up: first in the shard that its hash names, there only in the row group that can hold it."""
+    """Looks a key up: first in the shards that its hash names, there only in the row group that can hold it."""
     if not manifest.shards:
         return None
-    home = shard_of_key(key, seed=manifest.seed, shards=len(manifest.shards))
-    for entry in sorted(manifest.shards, key=lambda one: one.shard != home):
+    homes = homes_of_key(key, seed=manifest.seed, layers=manifest.shard_layers)
+    for entry in sorted(manifest.shards, key=lambda one: one.shard not in homes):
         if (record := _find_in(folder, manifest, entry, key)) is not None:
             return Found(record=record, stem=shard_name(manifest.prefix, entry.shard))
     return None

@@ -90,7 +90,7 @@ def validate_dataset(folder: Folder, manifest: Manifest, run: Run, advance: Call
         folder=folder,
         prefix=manifest.prefix,
         seed=manifest.seed,
-        shards=len(manifest.shards),
+        layers=manifest.shard_layers,
         config_hash=manifest.config_hash,
         metadata_only=manifest.config.get("metadata_only") is True,
     )

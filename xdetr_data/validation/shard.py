@@ -13,7 +13,7 @@ from xdetr_data.record import KEY, GroundedImage
 from xdetr_data.schema import to_json
 from xdetr_data.shards.groups import groups_per_sample
 from xdetr_data.shards.index import Extent, index_name
-from xdetr_data.shards.plan import shard_of_key
+from xdetr_data.shards.plan import homes_of_key
 from xdetr_data.shards.reader import PHOTO_SUFFIXES, group_members
 from xdetr_data.shards.tar_stream import HashingReader, Member, TarDamage, iter_members, member_key
 from xdetr_data.shards.writer import shard_name
@@ -32,7 +32,7 @@ class ShardContext:
     folder: Folder
     prefix: str
     seed: int
-    shards: int
+    layers: tuple[int, ...]
     config_hash: str
     metadata_only: bool
 
@@ -188,13 +188,10 @@ class _TarCheck:
             return None
         if record.key != key:
             self._breach("key-differs", f"{key}.json says that its key is {record.key!r}", key)
-        if self._home(key) != self.shard:
-            self._breach("wrong-shard", f"belongs to shard {self._home(key)} by its hash", key)
+        if self.shard not in (homes := homes_of_key(key, seed=self.context.seed, layers=self.context.layers)):
+            self._breach("wrong-shard", f"belongs to shard {' or '.join(map(str, homes))} by its hash", key)
         self.rows.compare(key, to_json(record), self.file)
         return record
-
-    def _home(self, key: str) -> int:
-        return shard_of_key(key, seed=self.context.seed, shards=self.context.shards)
 
     def _photo(self, record: GroundedImage, suffix: str | None, data: dict[str, bytes]) -> None:
         key, image = record.key, record.image

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipelines.engine.partition
+from pipelines.empty_plan import check_not_empty
 from pipelines.engine.done import run_partitions
 from pipelines.engine.partition import PartitionContext, partition_tasks, run_partition
 from pipelines.engine.plan import Plan, make_plan
 from pipelines.engine.recipe import Recipe
-from pipelines.engine.run import check_not_empty
 from pipelines.execution import executor
 from pipelines.recipe_options import BuildOptions
 from xdetr_data.accounting import Tally, total
