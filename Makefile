@@ -25,8 +25,8 @@ $(VENV)/.ready-%: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(READY): $(VENV)/.ready-dev
-	# Of lvis, which tests compare with, the package alone: it would bring a second OpenCV, and that needs a display.
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps lvis
+	# Readers that tests compare with, the packages alone: they would bring a second OpenCV, and that needs a display.
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps lvis supervision pydeprecate defusedxml
 	@touch $@
 
 # What the demo needs and no more, unless all is there already.

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tests.exchange import exchangeable, one_a_photo
 from tests.pipelines.exporting.test_odvg import FIXTURES, write_dataset
 from tests.pipelines.tiny import World, manifest_of, records_of, run_cli, usual_args
-from xdetr_data.exports.formats import CHAT_QWEN, CHAT_SHAREGPT, COCO, GRIT, YOLO
+from xdetr_data.exports.formats import CHAT_QWEN, CHAT_SHAREGPT, COCO, FORMATS, GRIT, YOLO
 from xdetr_data.exports.project import project
 from xdetr_data.record import GroundedImage
 from xdetr_data.vocabulary import vocabulary_of
@@ -155,3 +156,44 @@ def test_strict_refuses_before_anything_is_written(world: Path) -> None:
     assert ended.code == 2
     assert "would be lost: " in ended.errors[0]
     assert not list((world / "coco").glob("**/*.json"))
+
+
+def drawn_by_supervision(boxes: object, names: list[str], numbers: object) -> list[tuple[str, tuple[float, ...]]]:
+    """Class and box of each detection."""
+    pairs = zip(boxes.tolist(), numbers.tolist(), strict=True)  # type: ignore[attr-defined]
+    return sorted((names[number], tuple(box)) for box, number in pairs)
+
+
+@pytest.mark.parametrize("to", ["yolo", "coco"])
+def test_supervision_reads_the_classes_and_boxes(to: str, world: Path) -> None:
+    supervision = pytest.importorskip("supervision", reason="supervision is not installed: run make setup")
+    folder = export(world, to)
+    photos = folder / "coco/images"
+    shutil.copytree(world / "photos", photos)
+    if to == "yolo":
+        read = supervision.DetectionDataset.from_yolo(str(photos), f"{folder}/coco/labels", f"{folder}/data.yaml")
+    else:
+        read = supervision.DetectionDataset.from_coco(str(photos), f"{folder}/instances.json")
+    held = [one for record in records_of(world / "out") if (one := project(record, FORMATS[to])[0]) is not None]
+    assert len(read) == len(held)
+    for path, _, detections in read:
+        record = next(one for one in held if one.image.file_name == Path(path).name)
+        ours = [(words, box) for _, words, box in named([record])]
+        theirs = drawn_by_supervision(detections.xyxy, read.classes, detections.class_id)
+        assert [words for words, _ in theirs] == [words for words, _ in ours]
+        assert [box for _, box in theirs] == [pytest.approx(box, abs=1e-3) for _, box in ours]
+
+
+def test_every_yolo_line_passes_the_checks_of_ultralytics(world: Path) -> None:
+    """What its ``verify_image_label`` asks for (the package itself needs torchvision): five columns, shares of at most
+    1.01, none negative, class numbers that have a name, no line twice."""
+    folder = export(world, "yolo")
+    names = yaml.safe_load((folder / "data.yaml").read_text())["names"]
+    files = sorted((folder / "coco/labels").glob("*.txt"))
+    assert files
+    for file in files:
+        rows = [[float(one) for one in line.split()] for line in file.read_text().splitlines()]
+        assert {len(row) for row in rows} == {5}
+        assert all(0 <= share <= 1.01 for row in rows for share in row[1:])
+        assert {row[0] for row in rows} <= {float(number) for number in names}
+        assert len({tuple(row) for row in rows}) == len(rows)
