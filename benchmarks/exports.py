@@ -16,7 +16,7 @@ from xdetr_data.manifest import Manifest, read_manifest
 from xdetr_data.shards.reader import read_samples, stems
 from xdetr_data.storage import Folder
 
-FORMATS = ("odvg", "coco", "yolo", "grit", "chat")
+FORMATS = ("odvg", "coco", "mdetr", "yolo", "grit", "chat")
 
 
 def bare(source: Path, target: Path, manifest: Manifest) -> None:

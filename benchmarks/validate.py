@@ -29,11 +29,12 @@ PREFIX, SHARDS = "bench-train", 4
 
 
 def multiplied(samples: Sequence[Sample], count: int, *, labels_only: bool) -> Iterator[Sample]:
-    """``count`` samples with keys of their own."""
+    """``count`` samples with keys and file names of their own."""
+    replace = msgspec.structs.replace
     for number, one in enumerate(islice(cycle(samples), count)):
-        record: GroundedImage = msgspec.structs.replace(one.record, key=f"coco_{number:012d}")
-        if labels_only:
-            record = msgspec.structs.replace(record, image=msgspec.structs.replace(record.image, sha256=None))
+        image = replace(one.record.image, source="coco", file_name=f"COCO_train2014_{number:012d}.jpg")
+        image = replace(image, sha256=None) if labels_only else image
+        record: GroundedImage = replace(one.record, key=f"coco_{number:012d}", image=image)
         yield Sample(record, None if labels_only else one.photo)
 
 

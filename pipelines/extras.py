@@ -8,6 +8,7 @@ BROUGHT_BY: dict[str, tuple[str, ...]] = {
     "datasets": ("hf",),
     "faiss": ("search",),
     "fiftyone": ("qa",),
+    "huggingface_hub": ("hf",),
     "imagehash": ("alike",),
     "ray": ("ray",),
     "s3fs": ("s3",),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import msgspec
 from fsspec.implementations.local import LocalFileSystem
@@ -190,16 +190,24 @@ class Folder:
         fs, _ = self._fs_root
         path = self.path(name)
         with _output(self._named(path)):
-            self._make_folder(path.rpartition("/")[0])
             try:
                 if self.is_local:
-                    with open(path, "wb" if replace else "xb") as stream:
-                        stream.write(data)
+                    self._put_here(path, data, "wb" if replace else "xb")
                 else:
+                    self._make_folder(path.rpartition("/")[0])
                     fs.pipe_file(path, data, mode="overwrite" if replace else "create")
             except FileExistsError:
                 return False
         return True
+
+    def _put_here(self, path: str, data: bytes, mode: Literal["wb", "xb"]) -> None:
+        try:
+            stream = open(path, mode)  # noqa: SIM115
+        except FileNotFoundError:
+            self._make_folder(path.rpartition("/")[0])
+            stream = open(path, mode)  # noqa: SIM115
+        with stream:
+            stream.write(data)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[HashingWriter]:

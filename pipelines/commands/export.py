@@ -24,6 +24,10 @@ def export(
     photos: Annotated[
         Literal["embed", "leave"], typer.Option(help="Of hf: photos in the Parquet files, or labels alone.")
     ] = "embed",
+    push: Annotated[
+        str, typer.Option(metavar="ME/NAME", help="Of hf: send it to this repository of the hub when it is written.")
+    ] = "",
+    private: Annotated[bool, typer.Option("--private", help="With --push: make a new repository private.")] = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> int:
@@ -31,10 +35,10 @@ def export(
 
     `odvg`: JSON lines for MM-Grounding-DINO and Open-GroundingDino, a file for each collection of photos; a dataset of
     classes becomes detection with a label map. `coco`: instances, of a dataset of classes with LVIS's fields. `mdetr`:
-    a paragraph for each query, as MDETR trains and evaluates them. `yolo`: a
-    text file for each photo. `grit`: Kosmos-2's noun chunks. `chat`: conversations with boxes. `hf`: a repository of
-    the Hugging Face hub, with photos and a card; it is not sent anywhere. What each format loses: docs/exchange.md. All
-    but `hf` copy no photos.
+    a paragraph for each query, as MDETR trains and evaluates them. `yolo`: a text file for each photo. `grit`:
+    Kosmos-2's noun chunks. `chat`: conversations with boxes. `hf`: a repository of the Hugging Face hub, with photos
+    and a card; it is sent nowhere but with `--push`. What each format loses: docs/exchange.md. All but `hf` copy no
+    photos.
 
     **Examples**
 
@@ -44,10 +48,11 @@ def export(
 
     `xdetr-data export shards/mixed-star --to odvg --strict --may-lose provenance --may-lose group --out exports/strict`
 
-    `xdetr-data export shards/locnar --to hf --out exports/locnar`, then `hf upload ME/locnar exports/locnar
-    --repo-type dataset`
+    `xdetr-data export shards/locnar --to hf --out exports/locnar --push ME/locnar --private`
     """
     from pipelines.exporting.hub import export_hub
+    from pipelines.exporting.push import check_push
+    from pipelines.exporting.push import push as send
     from pipelines.exporting.run import check_losses, export_dataset, open_destination
     from pipelines.folder import check_not_itself
     from xdetr_data.exports.losses import MEANING, Loss
@@ -58,6 +63,8 @@ def export(
     allowed = check_losses(may_lose or ())
     manifest = read_manifest(folder)
     check_not_itself(folder, destination)
+    if push:
+        check_push(push, to, destination)
     open_destination(destination, overwrite=overwrite)
     with console.progress("exporting", manifest.rows) as advance:
         if to == "hf":
@@ -77,6 +84,9 @@ def export(
     if account.lost:
         rows = [[f"{name}: {MEANING[Loss(name)]}", f"{count:,}"] for name, count in account.lost.items()]
         console.table(f"lost, because {to} cannot hold it", ["", "count"], rows)
+    if push:
+        console.say(f"sending to {push} …")
+        console.say(f"sent: {send(destination, push, private=private)}")
     if json:
         console.print_json(account)
     return options.DONE

@@ -100,7 +100,10 @@ class YoloWriter:
         self._collections[collection] = None
         text = yolo_lines(record, self._classes.number(record))
         stem = record.image.file_name.rpartition(".")[0] or record.image.file_name
-        self._out.write(f"{collection}/labels/{stem}.txt", text.encode())
+        if not self._out.put(f"{collection}/labels/{stem}.txt", text.encode(), replace=False):
+            raise InputError(
+                f"{record.key}: another photo of {collection} is called {stem}, too, and YOLO knows no other"
+            )
         return text.count("\n")
 
     def finish(self) -> list[str]:

@@ -19,7 +19,7 @@ PROGRAMS = {
     "xdetr-train": "pipelines.train.command",
 }
 _PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-_DISTRIBUTION = {"faiss": "faiss-cpu", "ray": "ray[train]"}
+_DISTRIBUTION = {"faiss": "faiss-cpu", "huggingface_hub": "huggingface-hub", "ray": "ray[train]"}
 
 
 def without(modules: list[str], program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,22 +11,24 @@ from xdetr_data.record import GroundedImage
 
 def rounded(box_xyxy: Box, size_hw: tuple[int, int]) -> Box:
     """The box that a line gives back, on the photo."""
-    x, y, width, height = (float(one) for one in _shares(box_xyxy, size_hw).split())
+    x, y, width, height = _shares(box_xyxy, size_hw)
+    x, y, width, height = round(x, 6), round(y, 6), round(width, 6), round(height, 6)
     corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     return clip_xyxy(scale_xyxy(corners, size_hw), size_hw)
 
 
 def yolo_lines(record: GroundedImage, labels: Mapping[str, int]) -> str:
     """The text of a projected record of classes; ``labels`` are the numbers of classes by their text, from 0."""
-    lines = [
-        f"{labels[query.text]} {_shares(record.regions[index].box_xyxy, record.image.size_hw)}"
+    size_hw = record.image.size_hw
+    shares = [
+        (labels[query.text], *_shares(record.regions[index].box_xyxy, size_hw))
         for query in record.queries
         for phrase in query.phrases
         for index in phrase.regions
     ]
-    return "".join(f"{line}\n" for line in lines)
+    return "".join([f"{label} {x:.6f} {y:.6f} {width:.6f} {height:.6f}\n" for label, x, y, width, height in shares])
 
 
-def _shares(box_xyxy: Box, size_hw: tuple[int, int]) -> str:
+def _shares(box_xyxy: Box, size_hw: tuple[int, int]) -> tuple[float, float, float, float]:
     x0, y0, x1, y1 = normalise_xyxy(box_xyxy, size_hw)
-    return " ".join(f"{one:.6f}" for one in ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0))
+    return (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0

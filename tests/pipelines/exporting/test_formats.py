@@ -11,13 +11,14 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.exchange import exchangeable, one_a_photo
 from tests.pipelines.exporting.test_odvg import FIXTURES, write_dataset
 from tests.pipelines.tiny import World, manifest_of, records_of, run_cli, usual_args
 from xdetr_data.exports.formats import CHAT_QWEN, CHAT_SHAREGPT, COCO, FORMATS, GRIT, YOLO
 from xdetr_data.exports.project import project
-from xdetr_data.record import GroundedImage
+from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query, Region
 from xdetr_data.vocabulary import vocabulary_of
 
 
@@ -121,6 +122,19 @@ def test_yolos_lines_give_the_boxes_back(world: Path) -> None:
     assert [one[:2] for one in sorted(found)] == [one[:2] for one in named(held)]
     for ours, theirs in zip(sorted(found), named(held), strict=True):
         assert ours[2] == pytest.approx(theirs[2], abs=1e-9)
+
+
+def test_two_photos_of_one_yolo_name_are_not_one_file(tmp_path: Path) -> None:
+    image = ImageRef(file_name="a.jpg", source="shop", size_hw=(48, 64))
+    region = Region(box_xyxy=(1, 1, 9, 9), provenance=Provenance(source="x"))
+    phrase = Phrase(spans=((0, 3),), regions=(0,), provenance=Provenance(source="x"))
+    query = Query(text="dog", group="", phrases=(phrase,))
+    first = GroundedImage(key="shop_a", image=image, regions=(region,), queries=(query,))
+    second = replace(first, key="shop_b", image=replace(image, file_name="a.png"))
+    write_dataset(tmp_path / "out", [first, second])
+    ended = run_cli("export", f"{tmp_path}/out", "--to=yolo", f"--out={tmp_path}/yolo")
+    assert ended.code == 1
+    assert "another photo of shop is called a, too" in ended.errors[0]
 
 
 def test_grits_chunks_are_characters_of_the_caption(world: Path) -> None:

@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import datasets
+import huggingface_hub
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -101,3 +105,53 @@ def test_any_record_comes_back_as_it_was(drawn: list[GroundedImage]) -> None:
         out = export(Path(folder), "hf", "--photos=leave")
         rows = [row for path in sorted(out.glob("data/*.parquet")) for row in pq.read_table(path).to_pylist()]
     assert {row["key"]: record_of(row) for row in rows} == {one.key: one for one in drawn}
+
+
+class Hub:
+    """What a hub is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def create_repo(self, repository: str, **about: Any) -> Any:
+        self.asked.append((repository, about))
+        return huggingface_hub.RepoUrl(f"https://huggingface.co/datasets/{repository}")
+
+    def upload_folder(self, **about: Any) -> None:
+        self.asked.append((about["repo_id"], about | {"files": sorted(files_of(Path(about["folder_path"])))}))
+
+
+def test_it_is_sent_only_when_asked_and_whole(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub()
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub)
+    out = export(world)
+    assert hub.asked == []
+    export(world, "sent", "--push=me/things", "--private")
+    (_, made), (repository, sent) = hub.asked
+    assert made == {"repo_type": "dataset", "private": True, "exist_ok": True}
+    assert (repository, sent["repo_type"], sent["files"]) == ("me/things", "dataset", sorted(files_of(out)))
+
+
+@pytest.mark.parametrize(("to", "name"), [("coco", "me/things"), ("hf", "me/too/deep"), ("hf", "..")])
+def test_what_cannot_be_sent_is_refused_before_anything_is_written(to: str, name: str, world: Path) -> None:
+    ended = run_cli("export", f"{world}/out", f"--to={to}", f"--out={world}/new", f"--push={name}")
+    assert ended.code == 2
+    assert "--push" in ended.errors[0]
+    assert not (world / "new").exists()
+
+
+def test_a_hub_that_is_not_reached_is_one_line_and_the_export_stays(world: Path) -> None:
+    script = "import sys; from pipelines.cli import main; sys.argv[0] = 'xdetr-data'; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", script, "export", f"{world}/out", "--to=hf", f"--out={world}/new", "--push=me/things"],
+        env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_none"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    errors = [line for line in ended.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert "me/things: could not be sent to the hub" in errors[0]
+    assert "Traceback" not in ended.stderr
+    assert (world / "new/export.json").exists()
