@@ -194,8 +194,9 @@ def parse_number(option: str, text: str) -> float:
 
 def existing(*, resume: bool, overwrite: bool, add: bool = False) -> Any:
     """What to do with an output folder that holds something."""
-    if resume + overwrite + add > 1:
-        raise typer.BadParameter("--resume, --overwrite and --add contradict one another: give one of them")
+    given = [name for name, is_given in (("--resume", resume), ("--overwrite", overwrite), ("--add", add)) if is_given]
+    if len(given) > 1:
+        raise typer.BadParameter(f"{' and '.join(given[:2])} contradict each other")
     return "resume" if resume else "overwrite" if overwrite else "refuse"
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pipelines.labelling.class_list import ClassPrompts, all_prompts
 from pipelines.labelling.grounding import LoadGrounder
-from pipelines.labelling.options import Ckpt, LabelOptions, ModelOptions
+from pipelines.labelling.options import Ckpt, LabelOptions, ModelOptions, check_contrasts
 from pipelines.labelling.step import GroundingStep
 from pipelines.labelling.telling import CAPTIONS, prompting
 from pipelines.machine import DescribeMachine
@@ -25,6 +25,11 @@ class CaptionedOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_f
     model: ModelOptions = ModelOptions()
     exclude: Exclude = ()
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether classes are looked for, and no captions read."""
+        return False
+
     def check(self) -> None:
         """Raises ConfigError for options that contradict each other."""
         if not self.ckpt:
@@ -33,6 +38,7 @@ class CaptionedOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_f
             raise ConfigError(f"--source {self.source!r} must be at most 24 small letters and digits, such as shop")
         check_named(self.labels.box_order, "--box-order", ["grounder"])
         self.model.check()
+        check_contrasts(self.labels, self.model.contrasts, has_classes=self.has_classes)
         super().check()
 
 

@@ -13,10 +13,12 @@ NO_CONSENSUS = "no-consensus"
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A candidate as it can become a label: ``name`` finds it in the audit trail, ``detail`` says who agreed."""
+    """A candidate as it can become a label: ``name`` finds it in the audit trail, as do the numbers of its ``members``
+    among the candidates; ``detail`` says who agreed."""
 
     candidate: Candidate
     name: str
+    members: tuple[int, ...]
     detail: str = ""
 
 
@@ -27,7 +29,9 @@ def choices(
     indexed = list(enumerate(candidates))
     if rule.consensus not in ("any", "majority"):
         own = teachers.index(rule.consensus) if rule.consensus else 0
-        return [Choice(candidate=one, name=f"candidate-{i}") for i, one in indexed if one.teacher == own], None
+        return [
+            Choice(candidate=one, name=f"candidate-{i}", members=(i,)) for i, one in indexed if one.teacher == own
+        ], None
     found = agree(
         np.array([one.box_xyxy for one in candidates], dtype=np.float64).reshape(-1, 4),
         [one.score for one in candidates],
@@ -57,4 +61,5 @@ def _agreed(
         mask=next((one.mask for one in own if one.mask is not None), None),
     )
     said_by = ", ".join(sorted(teachers[one.teacher] for one in own))
-    return Choice(candidate=candidate, name="+".join(f"candidate-{i}" for i in members), detail=f"seen by {said_by}")
+    name = "+".join(f"candidate-{i}" for i in members)
+    return Choice(candidate=candidate, name=name, members=tuple(members), detail=f"seen by {said_by}")

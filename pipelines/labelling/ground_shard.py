@@ -30,6 +30,7 @@ from xdetr_data.photos.look_alikes import stage_of, unlike
 from xdetr_data.photos.photo import BadPhoto, Photo
 from xdetr_data.record import ImageRef
 from xdetr_data.shards.grounded import (
+    AskedContrast,
     Candidate,
     GroundedPhoto,
     GroundedPhrase,
@@ -42,8 +43,9 @@ from xdetr_data.shards.writer import (
 )
 from xdetr_data.sources.elements import PhotoElements
 from xdetr_data.sources.protocol import line_name
+from xdetr_data.stages.contrasts.contrasts import contrasts
 from xdetr_data.stages.grounding.ground_phrases import PhraseCandidates
-from xdetr_data.stages.grounding.trace_agreement import path_agreement
+from xdetr_data.stages.grounding.trace_agreement import PointedPath, path_agreement
 from xdetr_data.stages.place_openimages import BadBox, FlagPolicy, place_boxes
 from xdetr_data.storage import Folder
 
@@ -143,12 +145,14 @@ class GroundWorker:
                     photo.told.append(one)
                 else:
                     photo.outcome.reject(telling.unit, f"read_{telling.unit}", one.reason, one.detail, where=one.where)
+        most = self._context.model.contrasts
         return [
             [
-                Phrase(sentence.text, mention.spans)
+                Phrase(text, spans)
                 for told in photo.told
                 for sentence in told.sentences
                 for mention in sentence.mentions
+                for text, spans in ((sentence.text, mention.spans), *contrasts(sentence.text, mention.spans, most))
             ]
             for photo in photos
         ]
@@ -187,7 +191,10 @@ class GroundWorker:
         self._answered += 1
         photo.outcome.use(unit, len(photo.told))
         candidates = iter(one.candidates)
-        queries = tuple(query for told in photo.told for query in _queries(told, candidates, found.size_hw, tally))
+        most = self._context.model.contrasts
+        queries = tuple(
+            query for told in photo.told for query in _queries(told, candidates, found.size_hw, tally, most)
+        )
         image = ImageRef(
             file_name=about["file_name"] if about["offset"] is None else f"{about['file_name']}.{found.suffix}",
             source=about["source"],
@@ -240,9 +247,9 @@ def _silence(answers: Sequence[Answers], teachers: Sequence[Teacher]) -> BadPhot
 
 
 def _queries(
-    told: Told, candidates: Iterator[Answers], size_hw: tuple[int, int], tally: Tally
+    told: Told, candidates: Iterator[Answers], size_hw: tuple[int, int], tally: Tally, most: int
 ) -> Iterator[GroundedQuery]:
-    """The sentences of what is told; takes the next candidates for each mention in turn."""
+    """The sentences of what is told; takes the next candidates for each mention and its contrasts in turn."""
     for sentence, paths in zip(told.sentences, told.paths, strict=True):
         phrases: list[GroundedPhrase] = []
         for mention, path in zip(sentence.mentions, paths, strict=True):
@@ -254,15 +261,24 @@ def _queries(
                     is_plural=mention.is_plural,
                     count=mention.count,
                     fit=", ".join(dict.fromkeys(one.fit for one in answers)),
-                    candidates=tuple(
-                        candidate
-                        for teacher, found in enumerate(answers)
-                        for candidate in _candidates(found, path_agreement(path, found.boxes_xyxy, size_hw), teacher)
+                    candidates=_of_all(answers, path, size_hw),
+                    contrasts=tuple(
+                        AskedContrast(text=one.phrase, candidates=_of_all(next(candidates), None, size_hw))
+                        for one in contrasts(sentence.text, mention.spans, most)
                     ),
                 )
             )
         tally.came_in("phrase", len(phrases))
         yield GroundedQuery(text=sentence.text, group=told.group, phrases=tuple(phrases))
+
+
+def _of_all(answers: Answers, path: PointedPath | None, size_hw: tuple[int, int]) -> tuple[Candidate, ...]:
+    """The candidates of all teachers."""
+    return tuple(
+        candidate
+        for teacher, found in enumerate(answers)
+        for candidate in _candidates(found, path_agreement(path, found.boxes_xyxy, size_hw), teacher)
+    )
 
 
 def _candidates(found: PhraseCandidates, agreement: Sequence[float | None], teacher: int) -> tuple[Candidate, ...]:

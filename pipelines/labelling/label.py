@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from pipelines.engine.outcome import Outcome
 from pipelines.labelling.choosing import Choice, choices
 from pipelines.labelling.options import LabelOptions
+from pipelines.labelling.verify import ABSENCES, UNSURE, absences, sure
 from xdetr_data.boxed import BoxedPhrase, BoxedQuery
 from xdetr_data.record import GroundedImage
 from xdetr_data.shards.grounded import GroundedPhoto, GroundedPhrase, GroundedQuery
@@ -27,7 +29,11 @@ def label_photo(photo: GroundedPhoto, rule: LabelOptions, teachers: Sequence[str
     """
     outcome = Outcome(key=photo.key)
     queries = [_label_query(query, rule, teachers, outcome) for query in photo.queries]
-    regions, merged = merge_regions(queries, min_iou=rule.merge_iou, order=rule.box_order)
+    absent = [] if rule.absent_below is None else list(absences(photo, rule.absent_below))
+    if absent:
+        outcome.note(ABSENCES, len(absent))
+    regions, merged = merge_regions([*queries, *absent], min_iou=rule.merge_iou, order=rule.box_order)
+    merged = (*merged[: len(queries)], *(replace(one, is_exhaustive=True) for one in merged[len(queries) :]))
     record = GroundedImage(key=photo.key, image=photo.image, regions=regions, queries=merged)
     outcome.record, duplicates = merge_boxes(record, photo.boxes, dedupe_iou=rule.dedupe_iou, order=rule.box_order)
     outcome.rejects += duplicates
@@ -43,6 +49,9 @@ def _label_query(query: GroundedQuery, rule: LabelOptions, teachers: Sequence[st
         kept: list[Choice] = []
         if reason is None:
             kept, reason = _select(phrase, able, rule)
+        if kept and rule.attribute_margin is not None:
+            kept = sure(phrase, kept, rule.attribute_margin, rule.nms_iou)
+            reason = None if kept else UNSURE
         if reason is None:
             phrases.append(_label(phrase, kept, rule))
             outcome.use("phrase")

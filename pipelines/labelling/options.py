@@ -1,5 +1,6 @@
 """The options of labelling: which model, how it works, and how labels are chosen among its candidates."""
 
+import math
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -26,6 +27,21 @@ class LabelOptions(SelectionRule, frozen=True, kw_only=True, forbid_unknown_fiel
 
     PANEL: ClassVar = "How labels are chosen (again with rethreshold, without the model)"
 
+    attribute_margin: Annotated[
+        float | None,
+        flag(
+            "A label of 'a red car' whose box fits a sibling ('a blue car') nearly as well, by less, is none.",
+            default="any label stays",
+        ),
+    ] = None
+    absent_below: Annotated[
+        float | None,
+        flag(
+            "What was looked for, classes and siblings, and scores less everywhere, is absent; the bound for an error "
+            "rate: xdetr-eval presence.",
+            default="nothing is absent",
+        ),
+    ] = None
     consensus: Annotated[
         str,
         flag(
@@ -50,8 +66,20 @@ class LabelOptions(SelectionRule, frozen=True, kw_only=True, forbid_unknown_fiel
         """Raises ConfigError for a number out of its range."""
         for name in ("merge_iou", "dedupe_iou"):
             check_iou(f"--{name.replace('_', '-')}", getattr(self, name))
+        if self.attribute_margin is not None and not math.isfinite(self.attribute_margin):
+            raise ConfigError(f"--attribute-margin {self.attribute_margin} must be a finite number")
+        if self.absent_below is not None and not math.isfinite(self.absent_below):
+            raise ConfigError(f"--absent-below {self.absent_below} must be a finite number")
         check_order(self.box_order, "--box-order")
         super().__post_init__()
+
+
+def check_contrasts(labels: LabelOptions, contrasts: int, *, has_classes: bool) -> None:
+    """Raises ConfigError where labels are to be chosen by siblings that were not asked for."""
+    for option, value in (("--attribute-margin", labels.attribute_margin), ("--absent-below", labels.absent_below)):
+        needs = option == "--attribute-margin" or not has_classes
+        if value is not None and needs and not contrasts:
+            raise ConfigError(f"{option} needs the scores of siblings: label with --contrasts 4")
 
 
 class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,6 +104,14 @@ class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             "How tokens make a phrase's score: mean, max, or as is the model's own (X-DETR mean, Grounding DINO max)."
         ),
     ] = "own"
+    contrasts: Annotated[
+        int,
+        flag(
+            "Of a phrase with an attribute ('a red car') ask for so many siblings, too ('a blue car' …), for "
+            "--attribute-margin and --absent-below.",
+            default="0: none",
+        ),
+    ] = 0
     masks: Annotated[
         Literal["keep", "drop"], flag("Of models that segment (SAM 3): the pixels of each box, or the box alone.")
     ] = "keep"
@@ -95,6 +131,8 @@ class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """Raises ConfigError for an option out of its range."""
         if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", self.device):
             raise ConfigError(f"--device {self.device!r} is unknown: give auto, cpu or cuda")
+        if self.contrasts < 0:
+            raise ConfigError(f"--contrasts {self.contrasts} must be at least 0")
         for option, value in (("--keep-candidates", self.keep_candidates), ("--batch-size", self.batch_size)):
             if value < 1:
                 raise ConfigError(f"{option} {value} must be at least 1")

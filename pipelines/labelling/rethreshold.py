@@ -20,7 +20,7 @@ from pipelines.folder import (
     open_output,
 )
 from pipelines.labelling.class_list import ClassPrompts
-from pipelines.labelling.options import LabelOptions
+from pipelines.labelling.options import LabelOptions, check_contrasts
 from pipelines.labelling.teachers import check_consensus, teachers_of
 from pipelines.labelling.trail import TRAIL_PREFIX, TrailSamples
 from pipelines.lock import locked
@@ -48,6 +48,8 @@ def rethreshold(
     labels = msgspec.structs.replace(_labels(dataset, earlier), **changes)
     teachers = trail_teachers(earlier)
     check_consensus(labels.consensus, teachers)
+    classes = _classes(dataset, earlier)
+    check_contrasts(labels, earlier.config.get("model", {}).get("contrasts", 0), has_classes=bool(classes))
     trails = [_stats(dataset, TRAIL_PREFIX, one.shard) for one in earlier.shards]
     old = [_stats(dataset, earlier.prefix, one.shard) for one in earlier.shards]
     digest = choice_hash(trails[0].config_hash, msgspec.to_builtins(labels))
@@ -62,7 +64,7 @@ def rethreshold(
             rule=labels,
             teachers=teachers,
             photos_from=(dataset, earlier.prefix),
-            classes=_classes(dataset, earlier),
+            classes=classes,
         )
         context = ShardContext(out=out, prefix=earlier.prefix, config_hash=digest, samples=samples, tables={})
         new = run_shards(

@@ -8,7 +8,7 @@ import msgspec
 from pipelines.engine.recipe import Recipe
 from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.models import load_grounder
-from pipelines.labelling.options import Ckpt, LabelOptions, ModelOptions
+from pipelines.labelling.options import Ckpt, LabelOptions, ModelOptions, check_contrasts
 from pipelines.labelling.step import GroundingStep
 from pipelines.machine import DescribeMachine, this_machine
 from pipelines.recipe_options import BuildOptions, Exclude, Files, flag
@@ -70,6 +70,7 @@ class LocnarOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         if self.class_descriptions is not None and not self.boxes:
             raise ConfigError("--class-descriptions names the labels of boxes: give --boxes FILE too, or leave it out")
         self.model.check()
+        check_contrasts(self.labels, self.model.contrasts, has_classes=False)
         super().check()
 
 

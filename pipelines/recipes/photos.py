@@ -58,6 +58,11 @@ class PhotosOptions(CaptionedOptions, frozen=True, kw_only=True, forbid_unknown_
     prompts: tuple[ClassPrompts, ...] | msgspec.UnsetType = msgspec.UNSET
     vocabulary: tuple[NamedClass, ...] | msgspec.UnsetType = msgspec.UNSET
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether classes are looked for, and no captions read."""
+        return bool(self.classes)
+
     def check(self) -> None:
         """Raises ConfigError for options that contradict each other."""
         if not self.photos:
@@ -66,6 +71,8 @@ class PhotosOptions(CaptionedOptions, frozen=True, kw_only=True, forbid_unknown_
             raise ConfigError("--captions: sidecars or files, not both; label them apart")
         if self.classes and self.captions:
             raise ConfigError("--classes and --captions both say what to look for: give one of them")
+        if self.classes and self.model.contrasts:
+            raise ConfigError("--contrasts are siblings of a caption's phrases; of classes say negative prompts (not)")
         if self.classes and self.labels.score_threshold is None:
             raise ConfigError(
                 "--classes needs --score-threshold: without one every class is found on every photo; when in doubt "

@@ -30,8 +30,16 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mask: str | None = None
 
 
+class AskedContrast(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A sibling of a phrase ("a blue car" of "a red car") with its candidates, best first."""
+
+    text: str
+    candidates: tuple[Candidate, ...]
+
+
 class GroundedPhrase(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A phrase of a sentence with its candidates, best first. ``fit`` says whether the model saw the whole phrase."""
+    """A phrase of a sentence with its candidates, best first. ``fit`` says whether the model saw the whole phrase;
+    ``contrasts`` are what was asked besides, where it has an attribute."""
 
     spans: tuple[Span, ...]
     head: str
@@ -39,6 +47,7 @@ class GroundedPhrase(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     count: int | None
     fit: str
     candidates: tuple[Candidate, ...]
+    contrasts: tuple[AskedContrast, ...] = ()
 
 
 class GroundedQuery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -82,6 +91,7 @@ _PHRASE = pa.struct(
         ("count", pa.int32()),
         ("fit", pa.string()),
         ("candidates", pa.list_(_CANDIDATE)),
+        ("contrasts", pa.list_(pa.struct([("text", pa.string()), ("candidates", pa.list_(_CANDIDATE))]))),
     ]
 )
 _LOOSE_BOX = pa.struct(

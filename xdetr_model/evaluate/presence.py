@@ -88,6 +88,38 @@ def threshold_curve(phrases: Sequence[AskedPhrase], steps: int = 50) -> list[Pre
     return [presence_scores(phrases, float(one)) for one in chosen]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbsenceBound:
+    """A phrase that scores less than ``bound`` everywhere is taken to be absent: of those phrases at most ``rate`` were
+    there, and so ``found`` of all that are absent are found. ``bound`` is None where not even one can be found so."""
+
+    rate: float
+    bound: float | None
+    found: float
+
+
+def absence_bounds(phrases: Sequence[AskedPhrase], rates: Sequence[float]) -> list[AbsenceBound]:
+    """For each error rate the highest bound that keeps to it on these phrases; one without boxes says nothing."""
+    told = [one for one in phrases if len(one.scores)]
+    best = np.array([one.scores.max() for one in told], dtype=np.float64)
+    order = np.argsort(best, kind="stable")
+    is_there = np.array([len(one.true_xyxy) > 0 for one in told], dtype=np.bool_)[order]
+    best = best[order]
+    wrong, below = np.cumsum(is_there), np.arange(1, len(best) + 1)
+    next_best = np.append(best[1:], np.inf) if len(best) else best
+    absent = sum(not len(one.true_xyxy) for one in phrases)
+    found = []
+    for rate in rates:
+        able = np.flatnonzero((wrong <= rate * below) & (best < next_best))  # what is equal falls together
+        last = int(able[-1]) if len(able) else -1
+        bound = (
+            None if last < 0 else float(next_best[last]) if np.isfinite(next_best[last]) else float(best[last]) + 1e-6
+        )
+        share = float((below[last] - wrong[last]) / absent) if last >= 0 and absent else 0.0
+        found.append(AbsenceBound(rate=rate, bound=bound, found=share))
+    return found
+
+
 def count_pairs(found_xyxy: Boxes, true_xyxy: Boxes) -> NDArray[np.float64]:
     """Right, wrong and missed boxes ``[T, 3]`` at each of ``IOUS``, of the one-to-one match with the most IoU."""
     iou = iou_matrix(found_xyxy, true_xyxy)

@@ -12,9 +12,16 @@ from xdetr_data.manifest import Manifest
 from xdetr_data.record import GroundedImage, Query
 from xdetr_data.record import Phrase as LabelledPhrase
 from xdetr_model.errors import TargetError
-from xdetr_model.evaluate.presence import AskedPhrase, PresenceScores, presence_scores, threshold_curve
+from xdetr_model.evaluate.presence import (
+    AskedPhrase,
+    PresenceScores,
+    absence_bounds,
+    presence_scores,
+    threshold_curve,
+)
 
 THRESHOLD = 0.5  # of SA-Co
+RATES = (0.005, 0.01, 0.02, 0.05)  # of wrong absences
 GIVEN = "SA-Co's cgF1 with boxes, of those that score at least {threshold:.3g}"
 BEST = "the same at the threshold that was best on this very set"
 COMPARABLE = "only with models measured here: SA-Co has masks and other photos"
@@ -72,7 +79,7 @@ class Presence:
                 *_figures(scores, "", GIVEN.format(threshold=scores.threshold), COMPARABLE),
                 *_figures(best, " best", BEST, TUNED),
             ],
-            tables=[_thresholds(scores, best)],
+            tables=[_thresholds(scores, best), _bounds(phrases)],
             curves=[
                 Curve(
                     title="cgF1 over the threshold",
@@ -98,6 +105,15 @@ def _thresholds(given: PresenceScores, best: PresenceScores) -> Table:
         for name, one in (("given", given), ("best", best))
     ]
     return Table(title="by threshold", columns=columns, rows=rows)
+
+
+def _bounds(phrases: Sequence[AskedPhrase]) -> Table:
+    """Below which score a phrase is absent, by how often that may be wrong."""
+    rows: list[list[str | float | None]] = [
+        [f"{one.rate:.1%}", one.bound, one.found] for one in absence_bounds(phrases, RATES)
+    ]
+    columns = ["wrong at most", "--absent-below", "of the absent found"]
+    return Table(title="bounds for --absent-below of pseudo-label, on this set", columns=columns, rows=rows)
 
 
 def _figures(scores: PresenceScores, suffix: str, protocol: str, comparable: str) -> Iterator[Figure]:

@@ -9,7 +9,7 @@ import pytest
 from xdetr_model.errors import TargetError
 from xdetr_model.evaluate.overlap import giou_matrix, hull
 from xdetr_model.evaluate.phrases import GroundedPhrase, phrase_recall
-from xdetr_model.evaluate.presence import AskedPhrase, matthews, presence_scores, threshold_curve
+from xdetr_model.evaluate.presence import AskedPhrase, absence_bounds, matthews, presence_scores, threshold_curve
 
 CASES = range(200)
 KINDS = ("people", "animals", "scene", "other")
@@ -159,3 +159,30 @@ def test_thresholds_of_the_curve_ascend_and_the_last_keeps_one_phrase() -> None:
     steps = [one.threshold for one in curve]
     assert steps == sorted(steps)
     assert steps[-1] == max(one.scores.max() for one in phrases if len(one.scores))
+
+
+def asked_phrase(score: float | None, is_there: bool) -> AskedPhrase:
+    box = np.array([[0.0, 0.0, 9.0, 9.0]])
+    return AskedPhrase(
+        found_xyxy=box[: score is not None],
+        scores=np.array([] if score is None else [score]),
+        true_xyxy=box[: int(is_there)],
+    )
+
+
+def test_a_bound_keeps_to_its_error_rate_and_finds_the_most() -> None:
+    phrases = [asked_phrase(n / 10, n in (4, 8, 9)) for n in range(10)] + [asked_phrase(None, True)]
+    strict, loose, all_of_them = absence_bounds(phrases, (0.0, 0.2, 1.0))
+    assert (strict.bound, strict.found) == (0.4, 4 / 7)
+    assert (loose.bound, loose.found) == (0.8, 1.0)
+    assert all_of_them.bound is not None
+    assert all_of_them.bound > 0.9
+    for one in (strict, loose):
+        below = [asked for asked in phrases if len(asked.scores) and asked.scores[0] < (one.bound or 0)]
+        assert sum(len(asked.true_xyxy) for asked in below) <= one.rate * len(below)
+
+
+def test_what_scores_alike_falls_together_and_no_bound_is_said_where_there_is_none() -> None:
+    tied = [asked_phrase(0.5, False), asked_phrase(0.5, True), asked_phrase(0.6, False)]
+    (one,) = absence_bounds(tied, (0.1,))
+    assert (one.bound, one.found) == (None, 0.0)
