@@ -12,7 +12,7 @@ from xdetr_data.errors import RecordError
 from xdetr_data.record import GroundedImage
 from xdetr_data.schema import MASKLESS_ARROW_SCHEMA, SAMPLE_ARROW_SCHEMA, from_arrow, to_arrow, to_row
 from xdetr_data.shards import columns
-from xdetr_data.shards.columns import records_of
+from xdetr_data.shards.columns import records_of, table_of
 
 
 def batch_of(records: list[GroundedImage]) -> pa.RecordBatch:
@@ -48,6 +48,13 @@ def test_records_are_those_of_the_reference_also_of_a_part(records: list[Grounde
         patch.setattr(columns, "from_arrow", None)  # it is not asked
         assert records_of(part) == records[begin:end]
     assert from_arrow(to_arrow(records[begin:end])) == records[begin:end]
+
+
+@given(st.lists(grounded_images(), max_size=4))
+def test_columns_of_records_are_those_of_the_reference(records: list[GroundedImage]) -> None:
+    table = table_of(records)
+    table.validate(full=True)
+    assert table.equals(to_arrow(records))
 
 
 def test_a_dataset_from_before_there_were_masks_is_read() -> None:

@@ -14,7 +14,8 @@ from xdetr_data.accounting import Tally
 from xdetr_data.manifest import ShardEntry
 from xdetr_data.photos.photo import Photo
 from xdetr_data.record import GroundedImage, Rejected
-from xdetr_data.schema import REJECTED_ARROW_SCHEMA, SAMPLE_ARROW_SCHEMA, rejects_to_arrow, to_arrow, to_json
+from xdetr_data.schema import REJECTED_ARROW_SCHEMA, SAMPLE_ARROW_SCHEMA, rejects_to_arrow, to_json
+from xdetr_data.shards.columns import table_of
 from xdetr_data.shards.groups import groups_per_sample
 from xdetr_data.shards.index import Place, encode_index, index_name, write_member
 from xdetr_data.storage import FileEntry, Folder, HashingWriter
@@ -99,10 +100,10 @@ def write_samples(folder: Folder, stem: str, samples: Iterable[Sample]) -> tuple
                 places.append(_write_sample(tar, sample))
                 pending.append(sample.record)
                 if len(pending) == ROWS_PER_GROUP:
-                    parquet.write_table(to_arrow(pending))
+                    parquet.write_table(table_of(pending))
                     pending = []
             if pending:
-                parquet.write_table(to_arrow(pending))
+                parquet.write_table(table_of(pending))
         index_sink.write(encode_index(places))
     return len(places), [entry(name, sink) for name, sink in zip(names, sinks, strict=True)]
 
