@@ -5,13 +5,15 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import webdataset
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.tiny_dataset import KEYS, build, sample
 from xdetr_data.errors import InputError
-from xdetr_data.shards.index import Place, decode_index, encode_index, index_name, walk, write_member
+from xdetr_data.shards.index import Place, decode_index, encode_index, index_name, walk
 from xdetr_data.shards.tar_stream import iter_headers
+from xdetr_data.shards.tar_writer import TarWriter
 from xdetr_data.shards.writer import write_samples
 from xdetr_data.storage import Folder
 
@@ -50,17 +52,25 @@ def test_the_index_that_is_written_is_that_of_the_tar(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("length", [1, 94, 95, 96, 200, 2000])
 def test_a_member_s_place_is_right_however_long_its_name(length: int) -> None:
-    from webdataset.writer import TarWriter
-
     key, sink = "k" * length, io.BytesIO()
-    with TarWriter(sink, encoder=False, mtime=0) as tar:
-        places = [write_member(tar, key, "jpg", b"photo" * 300), write_member(tar, key, "json", b"{}")]
+    with TarWriter(sink) as tar:
+        places = [tar.add(f"{key}.jpg", b"photo" * 300), tar.add(f"{key}.json", b"{}")]
     whole = sink.getvalue()
     assert [whole[offset : offset + size] for offset, size in places] == [b"photo" * 300, b"{}"]
     with tarfile.open(fileobj=io.BytesIO(whole)) as read:
         assert [(one.name, one.offset_data) for one in read] == [
             (f"{key}.{suffix}", offset) for suffix, (offset, _) in zip(("jpg", "json"), places, strict=True)
         ]
+
+
+@given(st.dictionaries(st.from_regex(r"[\w%-]{1,120}", fullmatch=True), st.binary(max_size=12_000), max_size=4))
+def test_a_tar_is_written_as_webdataset_writes_it(members: dict[str, bytes]) -> None:
+    reference, sink = io.BytesIO(), io.BytesIO()
+    with webdataset.TarWriter(reference, encoder=False, mtime=0, user="", group="") as theirs, TarWriter(sink) as ours:
+        for key, data in members.items():
+            theirs.write({"__key__": key, "json": data})
+            ours.add(f"{key}.json", data)
+    assert sink.getvalue() == reference.getvalue()
 
 
 @pytest.mark.parametrize(

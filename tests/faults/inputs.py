@@ -17,7 +17,7 @@ PATIENCE_S = 60.0
 WARM = (
     *(f"pipelines.commands.{name}" for name in ("make", "validate", "stats", "report", "toyworld")),
     *(f"pipelines.recipes.{name}" for name in ("captions", "flickr30k", "lvis", "mixed_star", "refcoco")),
-    *("pipelines.report.page", "pipelines.report.charts", "pipelines.engine.run", "pyarrow.parquet", "webdataset"),
+    *("pipelines.report.page", "pipelines.report.charts", "pipelines.engine.run", "pyarrow.parquet"),
     *("xdetr_data.validation.dataset", "xdetr_data.statistics.collect", "xdetr_data.toyworld.world"),
 )
 ONE_LINE, REJECTED, AS_BEFORE, TRACEBACK, HANG, LOST, UNCLEAR = (

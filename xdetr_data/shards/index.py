@@ -8,10 +8,9 @@ of its members. Offsets are of the member's data, behind its header.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from tarfile import TarInfo
-from typing import Any
 
 from xdetr_data.errors import InputError
-from xdetr_data.shards.tar_stream import BLOCK, member_key, padded
+from xdetr_data.shards.tar_stream import BLOCK, member_key
 
 VERSION = "v1.2"
 _FIELDS = 4
@@ -36,12 +35,6 @@ class Place:
 def index_name(stem: str) -> str:
     """Name of a shard's index."""
     return f"{stem}.idx"
-
-
-def write_member(tar: Any, key: str, suffix: str, data: bytes) -> Extent:
-    """Writes one member with webdataset's ``TarWriter``; where its data came to lie, however long its header is."""
-    tar.write({"__key__": key, suffix: data})
-    return tar.tarstream.offset - padded(len(data)), len(data)
 
 
 def encode_index(places: Sequence[Place]) -> bytes:

@@ -17,7 +17,8 @@ from xdetr_data.record import GroundedImage, Rejected
 from xdetr_data.schema import REJECTED_ARROW_SCHEMA, SAMPLE_ARROW_SCHEMA, rejects_to_arrow, to_json
 from xdetr_data.shards.columns import table_of
 from xdetr_data.shards.groups import groups_per_sample
-from xdetr_data.shards.index import Place, encode_index, index_name, write_member
+from xdetr_data.shards.index import Place, encode_index, index_name
+from xdetr_data.shards.tar_writer import TarWriter
 from xdetr_data.storage import FileEntry, Folder, HashingWriter
 
 ROWS_PER_GROUP = 512
@@ -78,12 +79,6 @@ def rejects_name(shard: int) -> str:
     return f"rejects/{shard:06d}.parquet"
 
 
-def _tar_writer(sink: HashingWriter) -> Any:
-    from webdataset.writer import TarWriter  # imports torch where it is installed: not before it is needed
-
-    return TarWriter(sink, encoder=False, mtime=0, user="", group="")
-
-
 def write_samples(folder: Folder, stem: str, samples: Iterable[Sample]) -> tuple[int, list[FileEntry]]:
     """Writes tar, Parquet and index of a shard from samples in the order of their keys; returns rows and files."""
     places: list[Place] = []
@@ -92,7 +87,7 @@ def write_samples(folder: Folder, stem: str, samples: Iterable[Sample]) -> tuple
         sinks = [stack.enter_context(folder.writing(name)) for name in names]
         tar_sink, parquet_sink, index_sink = sinks
         with (
-            _tar_writer(tar_sink) as tar,
+            TarWriter(tar_sink) as tar,
             pq.ParquetWriter(parquet_sink, SAMPLE_ARROW_SCHEMA, compression="zstd") as parquet,
         ):
             pending: list[GroundedImage] = []
@@ -108,13 +103,13 @@ def write_samples(folder: Folder, stem: str, samples: Iterable[Sample]) -> tuple
     return len(places), [entry(name, sink) for name, sink in zip(names, sinks, strict=True)]
 
 
-def _write_sample(tar: Any, sample: Sample) -> Place:
+def _write_sample(tar: TarWriter, sample: Sample) -> Place:
     """Writes the members in the order of their suffixes, as webdataset does."""
     members = {"json": to_json(sample.record) if sample.json is None else sample.json}
     if sample.photo is not None:
         members[sample.photo.suffix] = sample.photo.data
     key = sample.record.key
-    written = {suffix: write_member(tar, key, suffix, data) for suffix, data in sorted(members.items())}
+    written = {suffix: tar.add(f"{key}.{suffix}", data) for suffix, data in sorted(members.items())}
     return Place(key=key, members=written)
 
 
