@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from xdetr_data.errors import InputError, RecordError
 from xdetr_data.manifest import Manifest, read_manifest
-from xdetr_data.shards.index import Place, decode_index, index_name, walk
+from xdetr_data.shards.index import Place, index_name
+from xdetr_data.shards.places import read_places
 from xdetr_data.shards.plan import homes_of_key
 from xdetr_data.shards.reader import intact_labels, read_batches, read_keys, read_samples, sample_of, stems
-from xdetr_data.shards.tar_stream import Member, TarDamage, iter_headers
+from xdetr_data.shards.tar_stream import Member, TarDamage
 from xdetr_data.shards.writer import Sample, shard_name
 from xdetr_data.storage import Folder
 
@@ -152,28 +153,10 @@ class Dataset(Mapping[str, Sample]):
         has_index = {file.name for entry in self.manifest.shards for file in entry.files}
 
         def read(stem: str) -> dict[str, Place]:
-            places = self._stated(stem) if index_name(stem) in has_index else self._walked(stem)
+            places = read_places(self.folder, stem, has_index=index_name(stem) in has_index)
             return {place.key: place for place in places}
 
         return lru_cache(_INDICES)(read)
-
-    def _stated(self, stem: str) -> list[Place]:
-        name = index_name(stem)
-        data = self.folder.read(name)
-        try:
-            return decode_index(data)
-        except InputError as error:
-            raise InputError(f"{self.folder.path(name)}: {error}; copy it again") from error
-
-    def _walked(self, stem: str) -> list[Place]:
-        name = f"{stem}.tar"
-        try:
-            with self.folder.open(name) as stream:
-                return walk(iter_headers(stream))
-        except (TarDamage, OSError) as error:
-            raise InputError(
-                f"{self.folder.path(name)}: {error}; see 'xdetr-data validate {self.folder.url}'"
-            ) from error
 
 
 def _member(place: Place, suffix: str, data: bytes) -> Member:

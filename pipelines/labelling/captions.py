@@ -7,7 +7,7 @@ from pipelines.labelling.class_list import ClassPrompts, all_prompts
 from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.options import Ckpt, LabelOptions, ModelOptions, check_contrasts
 from pipelines.labelling.step import GroundingStep
-from pipelines.labelling.telling import CAPTIONS, prompting
+from pipelines.labelling.telling import CAPTIONS, Telling, prompting
 from pipelines.machine import DescribeMachine
 from pipelines.recipe_options import BuildOptions, Exclude, flag
 from xdetr_data.box_order import check_named
@@ -16,11 +16,10 @@ from xdetr_data.errors import ConfigError
 _COLLECTION = re.compile("[a-z0-9]{1,24}")
 
 
-class CaptionedOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The options of labelling captions, whatever brings them."""
+class GroundingOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of labelling, whatever tells of the photos."""
 
     ckpt: Ckpt = ()
-    source: Annotated[str, flag("What the photos' collection is called in keys.")] = "photos"
     labels: LabelOptions = LabelOptions()
     model: ModelOptions = ModelOptions()
     exclude: Exclude = ()
@@ -34,26 +33,37 @@ class CaptionedOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_f
         """Raises ConfigError for options that contradict each other."""
         if not self.ckpt:
             raise ConfigError("no model: give --ckpt DIR or a hub id (an X-DETR or zero-shot detection checkpoint)")
-        if not _COLLECTION.fullmatch(self.source):
-            raise ConfigError(f"--source {self.source!r} must be at most 24 small letters and digits, such as shop")
         check_named(self.labels.box_order, "--box-order", ["grounder"])
         self.model.check()
         check_contrasts(self.labels, self.model.contrasts, has_classes=self.has_classes)
         super().check()
 
 
+class CaptionedOptions(GroundingOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of labelling captions, whatever brings them."""
+
+    source: Annotated[str, flag("What the photos' collection is called in keys.")] = "photos"
+
+    def check(self) -> None:
+        """Raises ConfigError for options that contradict each other."""
+        if not _COLLECTION.fullmatch(self.source):
+            raise ConfigError(f"--source {self.source!r} must be at most 24 small letters and digits, such as shop")
+        super().check()
+
+
 def caption_step(
-    options: CaptionedOptions,
+    options: GroundingOptions,
     load: LoadGrounder,
     machine: DescribeMachine,
     classes: tuple[ClassPrompts, ...] = (),
+    telling: Telling = CAPTIONS,
 ) -> GroundingStep:
-    """The step that grounds the noun phrases of captions, or the prompts of classes."""
+    """The step that grounds the noun phrases of captions, or the prompts of classes, or what else is told."""
     return GroundingStep(
         ckpt=options.ckpt,
         model=options.model,
         labels=options.labels,
-        telling=prompting(all_prompts(classes)) if classes else CAPTIONS,
+        telling=prompting(all_prompts(classes)) if classes else telling,
         load=load,
         machine=machine,
         classes=classes,

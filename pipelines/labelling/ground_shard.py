@@ -210,6 +210,7 @@ class GroundWorker:
             image=image,
             queries=queries,
             boxes=boxes,
+            record=photo.elements[unit][0].data.decode() if self._context.telling.is_record else None,
         )
 
     def _boxes(self, photo: _Photo, size_hw: tuple[int, int]) -> tuple[LooseBox, ...]:

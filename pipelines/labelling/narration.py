@@ -16,10 +16,16 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
+from pipelines.labelling.add_labels import wants_labels
 from pipelines.labelling.telling import NARRATIVES, Telling
 from xdetr_data.errors import XdetrDataError
+from xdetr_data.record import GroundedImage, Query
+from xdetr_data.sources.dataset_records import parse_dataset_record
 from xdetr_data.sources.framing.files import Unreadable
 from xdetr_data.sources.localized_narratives import Narrative
+from xdetr_data.spans import Span
 from xdetr_data.stages.grounding.trace_agreement import PointedPath, TraceClock, pointed_path
 from xdetr_data.stages.noun_phrases.noun_phrases import Mention, NarrativeSentence, NounPhrases
 
@@ -172,6 +178,8 @@ def _nouns(spacy_model: str | None) -> NounPhrases:
 def _tell(spacy_model: str | None, photos: Photos, telling: Telling) -> Answer:
     """All that is told of the photos is tagged in one batch."""
     nouns = _nouns(spacy_model)
+    if telling.is_record:
+        return tell_records(photos, nouns)
     read = [[_read(line, telling) for line in lines] for lines in photos]
     sentences = iter(nouns([one.caption for lines in read for one in lines if isinstance(one, Narrative)]))
     return [
@@ -181,6 +189,49 @@ def _tell(spacy_model: str | None, photos: Photos, telling: Telling) -> Answer:
         ]
         for lines, narratives in zip(photos, read, strict=True)
     ]
+
+
+def tell_records(photos: Photos, nouns: NounPhrases) -> Answer:
+    """Each query of a record as a sentence: its phrases that want a box, or where it has no phrase its noun phrases."""
+    read = [[(line, parse_dataset_record(line.data)) for line in lines] for lines in photos]
+    queries = [query for lines in read for _, one in lines if isinstance(one, GroundedImage) for query in one.queries]
+    sentences = iter(nouns([query.text if _wants(query) else "" for query in queries]))
+    return [
+        [
+            NotTold(line.where, "unreadable-record", one.problem)
+            if isinstance(one, Unreadable)
+            else _told_of(line.where, [_sentence(query, next(sentences)) for query in one.queries])
+            for line, one in lines
+        ]
+        for lines in read
+    ]
+
+
+def _wants(query: Query) -> bool:
+    return not query.phrases or any(wants_labels(phrase, query) for phrase in query.phrases)
+
+
+def _sentence(query: Query, found: Sequence[NarrativeSentence]) -> NarrativeSentence:
+    """A query as one sentence, whatever sentences a reader finds in it."""
+    nouns = [
+        replace(mention, spans=tuple((begin + one.begin, end + one.begin) for begin, end in mention.spans))
+        for one in found
+        for mention in one.mentions
+    ]
+    mentions = [_mention(one.spans, nouns) for one in query.phrases if wants_labels(one, query)]
+    if not query.phrases and not query.is_exhaustive:
+        mentions = nouns
+    return NarrativeSentence(begin=0, end=len(query.text), text=query.text, mentions=tuple(mentions))
+
+
+def _mention(spans: tuple[Span, ...], nouns: Sequence[Mention]) -> Mention:
+    """A phrase of a record, which names as many as the noun phrase at its end does."""
+    same = next((one for one in nouns if one.spans[-1][1] == spans[-1][1]), None)
+    return Mention(spans=spans, head="", is_plural=False, count=None) if same is None else replace(same, spans=spans)
+
+
+def _told_of(where: str, sentences: Sequence[NarrativeSentence]) -> Told:
+    return Told(where, tuple(sentences), tuple((None,) * len(one.mentions) for one in sentences))
 
 
 def _told(where: str, narrative: Narrative, sentences: tuple[NarrativeSentence, ...]) -> Told:
@@ -197,6 +248,7 @@ def _told(where: str, narrative: Narrative, sentences: tuple[NarrativeSentence, 
 
 def _read(line: Line, telling: Telling) -> Narrative | NotTold:
     narrative = telling.parse(line.data)
+    assert not isinstance(narrative, GroundedImage)
     if isinstance(narrative, Unreadable):
         return NotTold(line.where, f"unreadable-{telling.unit}", narrative.problem)
     if not narrative.caption.strip():

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from xdetr_data.record import GroundedImage
 from xdetr_data.sources.captioned import read_caption
+from xdetr_data.sources.dataset_records import parse_dataset_record
 from xdetr_data.sources.framing.files import Unreadable
 from xdetr_data.sources.localized_narratives import Narrative, parse_narrative
 
@@ -11,12 +13,14 @@ from xdetr_data.sources.localized_narratives import Narrative, parse_narrative
 class Telling(NamedTuple):
     """What the elements are called that tell of photos, and how their bytes are read (a function of a module).
 
-    Where ``prompts`` are given every photo is asked for these, whatever its elements hold.
+    Where ``prompts`` are given every photo is asked for these, whatever its elements hold. An element that
+    ``is_record`` is one of a finished dataset: its queries are the sentences, as they stand there.
     """
 
     unit: str
-    parse: Callable[[bytes], Narrative | Unreadable]
+    parse: Callable[[bytes], Narrative | GroundedImage | Unreadable]
     prompts: tuple[str, ...] = ()
+    is_record: bool = False
 
 
 def parse_caption(data: bytes) -> Narrative | Unreadable:
@@ -30,3 +34,4 @@ def prompting(prompts: tuple[str, ...]) -> Telling:
 
 
 NARRATIVES, CAPTIONS = Telling("narrative", parse_narrative), Telling("caption", parse_caption)
+RECORDS = Telling("record", parse_dataset_record, is_record=True)

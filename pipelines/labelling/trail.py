@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow.parquet as pq
 
 from pipelines.engine.outcome import Ledger
+from pipelines.labelling.add_labels import label_record
 from pipelines.labelling.class_list import ClassPrompts
 from pipelines.labelling.label import label_photo
 from pipelines.labelling.label_classes import label_classes
@@ -75,6 +76,8 @@ class TrailSamples:
         for grounded in read_grounded(self.out, shard):
             if self.classes:
                 outcome = label_classes(grounded, self.classes, self.rule, self.teachers)
+            elif grounded.record is not None:
+                outcome = label_record(grounded, self.rule, self.teachers)
             else:
                 outcome = label_photo(grounded, self.rule, self.teachers)
             ledger.enter(outcome)

@@ -41,7 +41,8 @@ def test_no_two_files_have_one_name_and_every_command_that_builds_has_its_files(
     assert len({file.name for file in files}) == len(files)
     commands = {takes.rpartition(" ")[0] for file in files for takes in file.takes}
     builders = {line.rpartition(" ")[0] for line in FLAGS if re.match("(build|pseudo-label)[ -]", line)}
-    assert commands == {name.partition(" --")[0] for name in builders}
+    of_this_tool = {"pseudo-label dataset"}  # reads what other commands wrote
+    assert commands == {name.partition(" --")[0] for name in builders} - of_this_tool
 
 
 @pytest.mark.parametrize(

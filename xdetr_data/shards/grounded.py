@@ -61,7 +61,8 @@ class GroundedQuery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class GroundedPhoto(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A photo with its sentences and its textless boxes; ``address`` is where its file was.
 
-    Of a photo in a container, ``offset`` and ``bytes`` say where its own bytes are there.
+    Of a photo in a container, ``offset`` and ``bytes`` say where its own bytes are there. ``record`` is that of a
+    finished dataset (JSON) to which labels are added.
     """
 
     key: str
@@ -71,6 +72,7 @@ class GroundedPhoto(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     boxes: tuple[LooseBox, ...]
     offset: int | None = None
     bytes: int | None = None
+    record: str | None = None
 
 
 _BOX = pa.list_(pa.float64(), 4)
@@ -126,6 +128,7 @@ GROUNDED_ARROW_SCHEMA = pa.schema(
         ("boxes", pa.list_(_LOOSE_BOX)),
         ("offset", pa.int64()),
         ("bytes", pa.int64()),
+        ("record", pa.string()),
     ]
 )
 

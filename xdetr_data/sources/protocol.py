@@ -144,7 +144,7 @@ class Source(ABC):
 class FoundPhoto:
     """A photo that a container holds: its id there, other names by which labels call it, and where its bytes are.
 
-    ``problem`` says why it cannot be used.
+    ``problem`` says why it cannot be used. ``source`` and ``key`` are said where they are not the run's.
     """
 
     id: str
@@ -152,6 +152,8 @@ class FoundPhoto:
     offset: int = 0
     size: int = 0
     problem: Problem | None = None
+    source: str = ""
+    key: str = ""
 
 
 class PhotoSource(ABC):

@@ -50,11 +50,12 @@ class Candidate(NamedTuple):
     stated: tuple[Stated, ...] = ()
     problem: Problem | None = None
     where: str = ""
+    own_key: str = ""
 
     @property
     def key(self) -> str:
         """Key of its sample."""
-        return photo_key(self.source, self.id)
+        return self.own_key or photo_key(self.source, self.id)
 
     @property
     def row(self) -> dict[str, object]:
@@ -104,16 +105,18 @@ def brought_photos(
     """
     candidates = []
     found = list(found)
-    times = Counter(photo.id for _, photos in found for photo in photos if photo.names and photo.problem is None)
+    named = (photo for _, photos in found for photo in photos if photo.names and photo.problem is None)
+    times = Counter((photo.source, photo.id) for photo in named)
     for container, photos in found:
         stem = container.path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".tar")
         names = pa.array([name for photo in photos for name in photo.names], pa.string())
         used = dict(zip(names.to_pylist(), pc.is_in(names, value_set=labelled).to_pylist(), strict=True))
         for one in photos:
-            is_shared = times[one.id] > 1 and one.names
+            is_shared = times[one.source, one.id] > 1 and one.names
             candidates.append(
                 Candidate(
-                    source=places.source,
+                    source=one.source or places.source,
+                    own_key=one.key,
                     id=f"{one.id}-{one.names[0].rpartition('/')[2]}" if is_shared else one.id,
                     names=one.names,
                     file_name=f"{stem}/{one.id}",
