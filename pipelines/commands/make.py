@@ -60,7 +60,9 @@ def command_of(recipe: Callable[..., Any], *, has_model: bool = False) -> Callab
             return options.DONE
         model = {name: values[name] for name in _MODEL if name in values}
         if model.get("other_machine") and not (values["resume"] or values["add"]):
-            raise typer.BadParameter("--other-machine says where to go on: give --resume or --add too, or leave it out")
+            raise typer.BadParameter(
+                "--other-machine says where to go on: give --resume too (or --add), or leave it out"
+            )
         if values["add"]:
             from pipelines.growing.grow import add
 

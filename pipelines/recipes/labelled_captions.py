@@ -3,14 +3,14 @@
 from typing import Annotated
 
 from pipelines.engine.recipe import Recipe
-from pipelines.labelling.captions import CaptionedOptions, caption_step
+from pipelines.labelling.captions import CaptionedOptions, caption_step, with_classes
 from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.models import load_grounder
 from pipelines.machine import DescribeMachine, this_machine
 from pipelines.recipe_options import Files, flag
 from xdetr_data.errors import ConfigError, InputError
 from xdetr_data.sources.caption_tables import AddressedCaptions, CaptionTable, is_table
-from xdetr_data.sources.caption_tars import TarCaptions, TarPhotos
+from xdetr_data.sources.caption_tars import TarCaptions, TarPhotos, TarQuestions
 from xdetr_data.sources.coco_captions import CocoCaptions
 from xdetr_data.sources.exclusions import read_exclusions
 from xdetr_data.sources.framing.lines import expand_inputs
@@ -47,6 +47,8 @@ class LabelledCaptionsOptions(CaptionedOptions, frozen=True, kw_only=True, forbi
         """Raises ConfigError for options that contradict each other."""
         if not self.images:
             raise ConfigError("no photos: give --images 'cc3m/*.tar', or --images DIR with --tsv FILE")
+        if self.classes and self.tsv:
+            raise ConfigError("--classes and --tsv both say what to look for: give one of them")
         super().check()
 
 
@@ -66,8 +68,12 @@ def recipe(
     `xdetr-data pseudo-label captions --ckpt RUN/model --images cc12m --tsv cc12m.tsv --source cc --out shards/cc12m`
 
     `xdetr-data pseudo-label captions --ckpt RUN/model --images train2017 --tsv captions_train2017.json --out coco`
+
+    `xdetr-data pseudo-label captions --ckpt RUN/model --images 'cc3m/*.tar' --classes classes.yaml --method multi
+    --score-threshold 0.3 --out shards/cc3m-classes`
     """
     options.check()
+    options = with_classes(options)
     sources, places = _inputs(options)
     return Recipe(
         name="pseudo-label captions",
@@ -86,6 +92,10 @@ def _inputs(options: LabelledCaptionsOptions) -> tuple[list[Source], Places]:
     """Where captions and photos are: both in tars, captions by address beside tars, or by path beside a folder."""
     tables = expand_inputs(options.tsv)
     if not has_tars(options.images):
+        if options.classes:
+            raise InputError(
+                f"{options.images[0]}: holds no tar; say 'pseudo-label photos {options.images[0]} --classes'"
+            )
         if not tables:
             raise InputError(
                 f"{options.images[0]}: holds no tar; give img2dataset's tars, --tsv FILE with captions by path, or "
@@ -95,7 +105,8 @@ def _inputs(options: LabelledCaptionsOptions) -> tuple[list[Source], Places]:
         return [_by_path(path, options.source) for path in tables], roots
     tars = expand_tars(options.images)
     sources = [AddressedCaptions(path=one, collection=options.source) for one in tables if _has_addresses(one)]
-    return (sources or [TarCaptions(path=path) for path in tars]), Containers(
+    own = TarQuestions if options.classes else TarCaptions
+    return (sources or [own(path=path) for path in tars]), Containers(
         containers=[WebTar(path=path) if tables else TarPhotos(path=path) for path in tars],
         source=options.source,
         what="tars",

@@ -2,11 +2,8 @@
 
 from typing import Annotated
 
-import msgspec
-
 from pipelines.engine.recipe import Recipe
-from pipelines.labelling.captions import CaptionedOptions, caption_step
-from pipelines.labelling.class_list import ClassPrompts, read_class_list, vocabulary
+from pipelines.labelling.captions import CaptionedOptions, caption_step, with_classes
 from pipelines.labelling.grounding import LoadGrounder
 from pipelines.labelling.models import load_grounder
 from pipelines.machine import DescribeMachine, this_machine
@@ -19,17 +16,13 @@ from xdetr_data.sources.framing.lines import expand_inputs
 from xdetr_data.sources.photo_folder import BarePhotos, PhotoFolder
 from xdetr_data.sources.places import ANY_SOURCE, Roots
 from xdetr_data.sources.protocol import Source
-from xdetr_data.vocabulary import NamedClass
 
 GROUP = "pseudo-label"
 SIDECARS = "sidecars"
 
 
 class PhotosOptions(CaptionedOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What decides the bytes of labelled photos, besides the content of the inputs and the checkpoint.
-
-    ``prompts`` and ``vocabulary`` are no flags: ``recipe`` reads them from ``--classes``.
-    """
+    """What decides the bytes of labelled photos, besides the content of the inputs and the checkpoint."""
 
     photos: Annotated[
         Files,
@@ -46,23 +39,6 @@ class PhotosOptions(CaptionedOptions, frozen=True, kw_only=True, forbid_unknown_
         ),
     ] = ()
 
-    classes: Annotated[
-        str,
-        flag(
-            "Look for these classes instead of captions: one name a line, or YAML with synonyms, negative prompts "
-            "(not) and templates.",
-            metavar="FILE",
-            is_place=True,
-        ),
-    ] = ""
-    prompts: tuple[ClassPrompts, ...] | msgspec.UnsetType = msgspec.UNSET
-    vocabulary: tuple[NamedClass, ...] | msgspec.UnsetType = msgspec.UNSET
-
-    @property
-    def has_classes(self) -> bool:
-        """Whether classes are looked for, and no captions read."""
-        return bool(self.classes)
-
     def check(self) -> None:
         """Raises ConfigError for options that contradict each other."""
         if not self.photos:
@@ -71,13 +47,6 @@ class PhotosOptions(CaptionedOptions, frozen=True, kw_only=True, forbid_unknown_
             raise ConfigError("--captions: sidecars or files, not both; label them apart")
         if self.classes and self.captions:
             raise ConfigError("--classes and --captions both say what to look for: give one of them")
-        if self.classes and self.model.contrasts:
-            raise ConfigError("--contrasts are siblings of a caption's phrases; of classes say negative prompts (not)")
-        if self.classes and self.labels.score_threshold is None:
-            raise ConfigError(
-                "--classes needs --score-threshold: without one every class is found on every photo; when in doubt "
-                "give -1, look at the scores, and choose with 'xdetr-data rethreshold'"
-            )
         super().check()
 
 
@@ -99,9 +68,7 @@ def recipe(
     --ckpt IDEA-Research/grounding-dino-tiny --out shards/street`
     """
     options.check()
-    classes = read_class_list(options.classes) if options.classes else ()
-    if classes:
-        options = msgspec.structs.replace(options, prompts=classes, vocabulary=vocabulary(classes))
+    options = with_classes(options)
     return Recipe(
         name="pseudo-label photos",
         prefix=f"photos-{options.split}",
@@ -110,12 +77,12 @@ def recipe(
         photos=Roots(
             folders={ANY_SOURCE: options.photos},
             option="--photos",
-            inputs="the photos' lists" if classes else "captions",
+            inputs="the photos' lists" if options.classes else "captions",
             must_be_there=True,
         ),
         lists=read_exclusions(options.exclude),
-        model=caption_step(options, load, machine, classes),
-        nothing="the inputs hold no photo" if classes else "the inputs hold no caption of a photo",
+        model=caption_step(options, load, machine),
+        nothing="the inputs hold no photo" if options.classes else "the inputs hold no caption of a photo",
         remedy="check --captions, --exclude and --limit",
     )
 

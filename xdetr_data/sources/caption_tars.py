@@ -67,7 +67,7 @@ class TarCaptions(Captions):
         first = 0
         with open_file(*file_system(self.path), self.path) as stream:
             for one in iter_web_members(self.path, stream):
-                if (row := _row(one)) is not None:
+                if (row := self.row(one)) is not None:
                     rows.append(row)
                 if len(rows) == _CAPTIONS_AT_A_TIME:
                     yield _chunk(rows, first)
@@ -80,6 +80,11 @@ class TarCaptions(Captions):
         wanted = {one.first_row for one in ranges}
         return (chunk for chunk in self.chunks() if chunk.first_row in wanted)
 
+    @staticmethod
+    def row(one: WebMembers) -> _Row | None:
+        """What a key says, or None where it says nothing."""
+        return _row(one)
+
     def read(self, chunk: ArrayChunk) -> list[Caption | Problem]:
         """The caption of each key."""
         return [self._read(_ROW.decode(line)) for line in split_lines(chunk.data)]
@@ -88,6 +93,18 @@ class TarCaptions(Captions):
         if row.reason:
             return Problem(row.reason, f"{row.key}: {row.text}")
         return Caption(_name(self.path, row.key), row.text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TarQuestions(TarCaptions):
+    """A question for every key of a tar that has a photo, whatever is said of it."""
+
+    kinds = (Kind(unit="question", array=LINES, selects=True, stray="no-photo", lists_strays=True),)
+
+    @staticmethod
+    def row(one: WebMembers) -> _Row | None:
+        """The key."""
+        return None if one.photo is None else _Row(one.key, "")
 
 
 def _name(path: str, key: str) -> str:

@@ -11,6 +11,7 @@ from pipelines.engine.run import run_recipe
 from pipelines.labelling.class_list import ClassPrompts, all_prompts, read_class_list
 from pipelines.labelling.options import LabelOptions
 from pipelines.recipes.photos import PhotosOptions, recipe
+from tests.data.sources.test_web_captions import write_tar
 from tests.pipelines.labelling.checkpoints import save_toy
 from tests.pipelines.labelling.spoken import (
     FARM,
@@ -213,3 +214,27 @@ def test_what_is_no_text_or_not_there_is_said(tmp_path: Path) -> None:
         read_class_list(str(tmp_path / "c.txt"))
     with pytest.raises(InputError, match="gone"):
         read_class_list(str(tmp_path / "gone.txt"))
+
+
+def test_photos_of_tars_are_asked_for_classes_whatever_their_captions_say(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    ckpt = save_toy(tmp_path / "toy")
+    photo = jpeg((48, 64))
+    write_tar(tmp_path / "00000.tar", {"1.jpg": photo, "1.txt": b"\xff", "2.jpg": photo, "3.txt": b"no"})
+    (tmp_path / "classes.txt").write_text("ball\ndog\n")
+    args = ("pseudo-label", "captions", f"--images={tmp_path}/*.tar", f"--ckpt={ckpt}", "--source=cc", "--workers=0",
+            "--score-threshold=-1", f"--classes={tmp_path}/classes.txt")  # fmt: skip
+    ended = run_cli(*args, f"--out={tmp_path}/out", "--max-error-rate=1")
+    assert ended.code == 0, ended.stderr
+    Tally.from_builtins(manifest_of(tmp_path / "out").accounting).check()
+    assert run_cli("validate", f"{tmp_path}/out", "--workers=0").code == 0
+    assert [[query.text for query in one.queries] for one in records_of(tmp_path / "out")] == [["ball", "dog"]] * 2
+    assert [one.text for one in vocabulary_of(manifest_of(tmp_path / "out"))] == ["ball", "dog"]
+    assert manifest_of(tmp_path / "out").accounting["units"]["question"]["in"] == 2
+    (tmp_path / "some.tsv").write_text("a\thttp://a/b\n")
+    assert run_cli(*args, f"--tsv={tmp_path}/some.tsv", f"--out={tmp_path}/new").code == 2
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/a.jpg").write_bytes(photo)
+    folder = run_cli(*args, f"--images={tmp_path}/folder", f"--out={tmp_path}/new")
+    assert folder.code in (1, 2)
+    assert len(folder.errors) == 1
