@@ -118,8 +118,8 @@ def pixels_digest(photo: Image.Image) -> str:
 class NoisyGrounder:
     """See the module. ``photos`` are the truth by file name, ``folder`` is where the files are."""
 
-    def __init__(self, photos: Mapping[str, TruePhoto], folder: Path, noise: Noise) -> None:
-        self._noise = noise
+    def __init__(self, photos: Mapping[str, TruePhoto], folder: Path, noise: Noise, seed: int = 0) -> None:
+        self._noise, self._seed = noise, seed
         self._photos: dict[str, TruePhoto] = {}
         for name, photo in photos.items():
             self._photos[pixels_digest(decode_photo((folder / name).read_bytes()))] = photo
@@ -140,7 +140,7 @@ class NoisyGrounder:
 
     def fingerprint(self) -> str:
         """Tells noises apart."""
-        return repr(self._noise)
+        return f"{self._noise} {self._seed}"
 
     def _answer(self, photo: TruePhoto, size_hw: tuple[int, int], phrase: Any, keep: int) -> Answer:
         caption = next(text for text in photo.captions if phrase.text in text)
@@ -148,7 +148,7 @@ class NoisyGrounder:
         mentions = photo.captions[caption]
         known = mention_at([one.span for one in mentions], [(begin + at, end + at) for begin, end in phrase.spans])
         true = () if known is None else mentions[known].objects
-        rng = np.random.default_rng([0, crc32(f"{photo.key} {phrase.text} {phrase.spans}".encode())])
+        rng = np.random.default_rng([self._seed, crc32(f"{photo.key} {phrase.text} {phrase.spans}".encode())])
         boxes, scores = self._draw(photo, true, size_hw, rng)
         order = np.argsort(-scores, kind="stable")[:keep]
         return Answer(boxes_xyxy=boxes[order], scores=scores[order].astype(np.float32))

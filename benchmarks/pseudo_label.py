@@ -1,10 +1,12 @@
 """What multi and the mouse trace are worth, how busy the model is kept, and what rethreshold costs.
 
     python -m benchmarks.pseudo_label quality --fixtures ../shared/fixtures
+    python -m benchmarks.pseudo_label consensus
     python -m benchmarks.pseudo_label tune
     python -m benchmarks.pseudo_label speed
 
-``quality``: labels from a noisy grounder (``benchmarks.noisy_grounder``) against the truth. ``tune``: the same on
+``quality``: labels from a noisy grounder (``benchmarks.noisy_grounder``) against the truth. ``consensus``: what two of
+them agree on. ``tune``: the same on
 another toy world, over a grid of options. ``speed``: the command's grounding with the toy model, beside a loop that
 replays the same calls of the same model on photos that lie ready in memory.
 """
@@ -45,21 +47,29 @@ NOISES = {"good": GOOD, "weak": WEAK}
 
 
 def grounded_by(
-    photos: Mapping[str, TruePhoto], images: Path, narratives: str, source: str, noise: Noise
+    photos: Mapping[str, TruePhoto], images: Path, narratives: str, source: str, *noises: Noise
 ) -> list[GroundedPhoto]:
-    """The audit trail of a run with the noisy grounder."""
+    """The audit trail of a run with noisy grounders, called 0, 1 …"""
     with tempfile.TemporaryDirectory() as scratch:
-        options = LocnarOptions(ckpt=("noisy",), narratives=(narratives,), images={source: str(images)})
+        teachers = tuple(f"{number}=noisy" for number in range(len(noises)))
+        options = LocnarOptions(ckpt=teachers, narratives=(narratives,), images={source: str(images)})
         out = Folder(scratch)
+        waiting = itertools.cycle(range(len(noises)))  # checkpoints are loaded in their order, each time all of them
 
         def load(name: str, *, device: str, precision: str, batch_size: int) -> NoisyGrounder:
-            return NoisyGrounder(photos, images, noise)
+            number = next(waiting)
+            return NoisyGrounder(photos, images, noises[number], seed=number)
 
         manifest = run.run_recipe(recipe(options, load=load), out, workers=0, existing="refuse")
         return [one for shard in range(len(manifest.shards)) for one in read_grounded(out, shard)]
 
 
-def score(trail: Sequence[GroundedPhoto], photos: Mapping[str, TruePhoto], options: Mapping[str, Any]) -> LabelScore:
+def score(
+    trail: Sequence[GroundedPhoto],
+    photos: Mapping[str, TruePhoto],
+    options: Mapping[str, Any],
+    teachers: Sequence[str] = ("0",),
+) -> LabelScore:
     """Compares the labels that these options choose with the truth."""
     rule = LabelOptions(**options)
     total = LabelScore()
@@ -69,7 +79,7 @@ def score(trail: Sequence[GroundedPhoto], photos: Mapping[str, TruePhoto], optio
             text: [TrueMention(span=one.span, boxes_xyxy=photo.boxes_xyxy[list(one.objects)]) for one in mentions]
             for text, mentions in photo.captions.items()
         }
-        record = label_photo(grounded, rule).record
+        record = label_photo(grounded, rule, teachers).record
         assert record is not None
         total += score_labels(record, captions)
     return total
@@ -99,6 +109,19 @@ def quality(scratch: Path, fixtures: Path, photos: int) -> None:
             counted = score(trail, given[0], options)
             figures = " | ".join(f"{100 * one:.1f}" for one in (counted.precision, counted.recall, counted.f1))
             print(f"| {name} | {kind} | {path} | {counted.labels:,} | {figures} |")
+
+
+def consensus(scratch: Path, photos: int) -> None:
+    """Prints what two noisy grounders are worth, each alone and together."""
+    given = toy_set(scratch, 1, photos)
+    print("| teachers | labels of | labels | precision | recall | F1 |\n|---|---|---:|---:|---:|---:|")
+    for kinds in (("weak", "weak"), ("good", "good"), ("good", "weak")):
+        trail = grounded_by(*given, *(NOISES[kind] for kind in kinds))
+        for way in ("0", "1", "any", "majority"):
+            counted = score(trail, given[0], {"method": "multi", "consensus": way}, ("0", "1"))
+            figures = " | ".join(f"{100 * one:.1f}" for one in (counted.precision, counted.recall, counted.f1))
+            who = f"the {'first' if way == '0' else 'second'} alone" if way.isdigit() else f"`{way}`"
+            print(f"| {' and '.join(kinds)} | {who} | {counted.labels:,} | {figures} |", flush=True)
 
 
 GRID: dict[str, dict[str, Sequence[float]]] = {
@@ -220,7 +243,7 @@ def run_once(options: LocnarOptions, out: Path, load: Any) -> tuple[float, float
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["quality", "tune", "speed"])
+    parser.add_argument("what", choices=["quality", "consensus", "tune", "speed"])
     parser.add_argument("--fixtures", type=Path, default=Path("../shared/fixtures"))
     parser.add_argument(
         "--photos", type=int, default=2000, help="of the toy world, of which 350 are narrated OpenImages"
@@ -231,6 +254,8 @@ def main() -> None:
         scratch = Path(name)
         if options.what == "quality":
             quality(scratch, options.fixtures, options.photos)
+        elif options.what == "consensus":
+            consensus(scratch, options.photos)
         elif options.what == "tune":
             tune(scratch, options.photos)
         else:
