@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ from pipelines import extras
 from pipelines.bundled import run_file, run_files
 from pipelines.train.say import fail, in_one_line, say
 from pipelines.train.stopping import INTERRUPTED
+from pipelines.train.trackers import NAMES
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -61,6 +63,13 @@ def parser() -> argparse.ArgumentParser:
     add("--set", metavar="KEY=VALUE", action="append", default=[], help="change a value of the run file; repeatable")
     add("--seed", type=int, metavar="N", help="instead of the run file's")
     add("--device", default="auto", help="auto, cpu, cuda (default: auto)")
+    add(
+        "--track",
+        action="append",
+        choices=NAMES,
+        default=[],
+        help="tell this one of the metrics, too, where it is installed (events/ is for TensorBoard anyway); repeatable",
+    )
     add("--launcher", choices=("local", "ray"), default="local", help="ray: Ray Train on this or RAY_ADDRESS's cluster")
     add("--num-workers", type=int, default=1, metavar="N", help="processes under --launcher ray (default: 1)")
     add("--dry-run", action="store_true", help="print steps, samples, rates, schedule and memory; write nothing")
@@ -173,6 +182,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _start(arguments: argparse.Namespace) -> int:
     from pipelines.train.folder import local_folder
     from pipelines.train.job import Job, new_job, resumed_job
+    from pipelines.train.trackers import check_trackers
 
     where: dict[str, Any] = {"device": arguments.device}
     job: Job
@@ -185,6 +195,8 @@ def _start(arguments: argparse.Namespace) -> int:
         goes_on = arguments.go_on or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
         out = None if arguments.out is None else str(local_folder("--out", arguments.out))
         job = new_job(arguments.run, changes, given, out, mix=arguments.mix, goes_on=goes_on, **where)
+    check_trackers(arguments.track)
+    job = replace(job, trackers=tuple(arguments.track))
     if arguments.dry_run:
         from pipelines.train.plan import print_plan
 

@@ -37,7 +37,7 @@ _A_REGION = "regions.list.element.is_crowd"
 class Job:
     """``sources``: full, pseudo, weak and val, as far as given, each one dataset or more, and ``shares`` of those that
     are not mixed in proportion; ``out`` is None for a dry run; ``began`` is the number of processes that a resumed run
-    began with, None for a new one."""
+    began with, None for a new one; ``trackers`` are told of its metrics (``--track``)."""
 
     run: RunFile
     sources: Sources
@@ -45,6 +45,7 @@ class Job:
     out: Path | None
     device: str
     began: int | None = None
+    trackers: tuple[str, ...] = ()
 
     @property
     def training(self) -> Sources:

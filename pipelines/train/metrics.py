@@ -1,12 +1,15 @@
-"""What a run reports: metrics.jsonl, TensorBoard events, and a line for people now and then."""
+"""What a run reports: metrics.jsonl, TensorBoard events, and what trackers are told (``--track``)."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from pipelines.train.folder import EVENTS, METRICS, write_whole
 from pipelines.train.say import warn
+from pipelines.train.trackers import Trackers
 
 
 class Metrics:
@@ -15,26 +18,31 @@ class Metrics:
     On a resume the lines after the step that was saved are dropped, as those steps are taken again.
     """
 
-    def __init__(self, out: Path, step: int) -> None:
+    def __init__(
+        self, out: Path, step: int, trackers: Sequence[str] = (), config: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         path = out / METRICS
         if path.exists():
             write_whole(path, b"".join(line for line in path.read_bytes().splitlines(True) if _step(line) <= step))
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab")
         self._events = _event_writer(out / EVENTS, step)
+        self._trackers = Trackers(trackers, out, config)
 
     def add(self, kind: str, step: int, values: dict[str, Any]) -> None:
         """One line, and a point in each curve of numbers."""
         self._file.write(msgspec.json.encode({"kind": kind, "step": step, **values}) + b"\n")
         self._file.flush()
+        self._trackers.log(kind, step, values)
         if self._events is not None:
             for name, value in values.items():
                 if isinstance(value, int | float):
                     self._events.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
-        """Closes both."""
+        """Closes all."""
         self._file.close()
+        self._trackers.close()
         if self._events is not None:
             self._events.close()
 

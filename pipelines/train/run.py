@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from zlib import crc32
 
+import msgspec
 import numpy as np
 import torch
 
@@ -143,7 +144,7 @@ def prepare(job: Job, group: Group) -> Training:
     training.clock = Clock(step.steps_done)
     group.first_does(lambda: folder.sweep(out))
     if group.is_first:
-        training.metrics = Metrics(out, step.steps_done)
+        training.metrics = Metrics(out, step.steps_done, job.trackers, msgspec.to_builtins(job.run))
         _announce(training, resumed=state is not None)
     return training
 
