@@ -72,6 +72,13 @@ def area_xyxy(boxes_xyxy: ArrayLike) -> Boxes:
     return np.asarray(sides[..., 0] * sides[..., 1])
 
 
+def centres_xy_norm(boxes_xyxy: ArrayLike, sizes_hw: ArrayLike) -> Boxes:
+    """Centres ``[N, 2]`` in units of the photo (0..1) of boxes ``[N, 4]`` in pixels of photos ``[N, 2]``."""
+    boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
+    sizes = np.asarray(sizes_hw, dtype=np.float64).reshape(-1, 2)
+    return np.asarray((boxes[:, :2] + boxes[:, 2:]) / 2 / sizes[:, ::-1])
+
+
 def iou_matrix_xyxy(a_xyxy: ArrayLike, b_xyxy: ArrayLike) -> Boxes:
     """Intersection over union ``[N, M]`` of boxes ``[N, 4]`` and ``[M, 4]``; 0 where the union is empty."""
     a = np.asarray(a_xyxy, dtype=np.float64).reshape(-1, 4)

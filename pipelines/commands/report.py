@@ -11,7 +11,7 @@ from pipelines import console, options
 if TYPE_CHECKING:
     from pipelines.report.collect import Report
 
-MAX_DATASETS, MAX_SAMPLES = 3, 200
+MAX_DATASETS, MAX_SAMPLES = 3, 300
 
 
 @options.command

@@ -1,7 +1,7 @@
 """A sample as shapes and runs of text, in pixels of its photo: what the page's SVG and sentences are made of."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.drawing.lines import Run, printable, query_runs
@@ -14,6 +14,7 @@ from xdetr_data.record import GroundedImage, Phrase, Region
 from xdetr_data.spans import span_text
 
 MAX_QUERIES = 8
+MANY_SHOTS, FEW_QUERIES = 100, 3  # on a page of so many samples a panel shows so few sentences
 MAX_CHIPS = 24
 SHOWN_WIDTH, SHOWN_HEIGHT = 520, 420  # pixels on the screen that tags and insets are measured for
 _TAG_HEIGHT, _DIGIT, _PADDING, _INSET = 17.0, 7.5, 8.0, 4.0
@@ -65,7 +66,11 @@ class Chip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One sample, ready to be written down. Lengths are in pixels of the photo; ``unit`` is about one of the screen."""
+    """One sample, ready to be written down. Lengths are in pixels of the photo; ``unit`` is about one of the screen.
+
+    ``kinds`` is what the page's filter finds it by: labelled or unlabelled, and no-box, textless, crowd where it has
+    a phrase without a box, a box without a phrase, a crowd.
+    """
 
     shot: Shot
     size_hw: tuple[int, int]
@@ -78,17 +83,18 @@ class Panel:
     more_chips: int
     textless: int
     numbers: int
+    kinds: tuple[str, ...]
 
 
-def panel_of(shot: Shot) -> Panel:
-    """Lays a sample out, at most ``MAX_QUERIES`` sentences of it."""
+def panel_of(shot: Shot, max_queries: int = MAX_QUERIES) -> Panel:
+    """Lays a sample out, at most ``max_queries`` sentences of it."""
     record = shot.record
     height, width = record.image.size_hw
     unit = max(width / SHOWN_WIDTH, height / SHOWN_HEIGHT)
-    cast = cast_of(record, MAX_QUERIES)
+    cast = cast_of(record, max_queries)
     chips = _chips(record, cast)
     drawn = _drawn(record, cast, unit)
-    queries = record.queries[:MAX_QUERIES]
+    queries = record.queries[:max_queries]
     return Panel(
         shot=shot,
         size_hw=record.image.size_hw,
@@ -103,7 +109,19 @@ def panel_of(shot: Shot) -> Panel:
         more_chips=max(0, len(chips) - MAX_CHIPS),
         textless=len(cast.textless),
         numbers=len(cast.namings),
+        kinds=tuple(_kinds(record, has_textless=bool(cast.textless))),
     )
+
+
+def _kinds(record: GroundedImage, *, has_textless: bool) -> Iterator[str]:
+    phrases = [phrase for query in record.queries for phrase in query.phrases]
+    yield "labelled" if any(phrase.regions for phrase in phrases) else "unlabelled"
+    if not all(phrase.regions for phrase in phrases):
+        yield "no-box"
+    if has_textless:
+        yield "textless"
+    if any(region.is_crowd for region in record.regions):
+        yield "crowd"
 
 
 def _drawn(record: GroundedImage, cast: Cast, unit: float) -> tuple[Drawn, ...]:

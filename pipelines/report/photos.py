@@ -9,6 +9,7 @@ from xdetr_data.photos.photo import BadPhoto, check_photo
 
 MAX_SIDE = 960  # pixels of the copy's longer side: sharp at 480 on a dense screen
 QUALITY = 82
+SIDES, SMALL_QUALITY = (160, 200, 260, 340, 440, 580, 760), 50  # of copies where a page has little room for each
 
 
 class PhotoBook:
@@ -31,9 +32,13 @@ class PhotoBook:
         """The copy as JPEG."""
         return self._copies[name]
 
-    def uri(self, name: str) -> str:
-        """The copy as a ``data:`` address."""
-        return data_uri(self._copies[name], "image/jpeg")
+    def uri(self, name: str, most_bytes: int | None = None) -> str:
+        """The copy as a ``data:`` address; one that takes more than ``most_bytes`` of an address is made smaller, down
+        to ``SIDES[0]`` pixels."""
+        data = self._copies[name]
+        if most_bytes is None or len(data) * 4 / 3 <= most_bytes:
+            return data_uri(data, "image/jpeg")
+        return data_uri(_fitting(data, most_bytes * 3 // 4), "image/webp")
 
 
 def data_uri(data: bytes, media_type: str) -> str:
@@ -47,3 +52,20 @@ def _small(data: bytes) -> bytes:
     small.thumbnail((MAX_SIDE, MAX_SIDE))
     small.save(sink, "JPEG", quality=QUALITY)
     return sink.getvalue()
+
+
+def _fitting(data: bytes, most_bytes: int) -> bytes:
+    """The largest small copy of ``most_bytes``, as WebP; the smallest where none fits."""
+    best = b""
+    photo = decode_photo(data)
+    for side in SIDES:
+        sink = io.BytesIO()
+        small = photo.copy()
+        small.thumbnail((side, side))
+        small.save(sink, "WEBP", quality=SMALL_QUALITY)
+        if best and len(sink.getvalue()) > most_bytes:
+            break
+        best = sink.getvalue()
+        if small.size == photo.size:
+            break
+    return best

@@ -1,6 +1,7 @@
-"""One pass over the labels of a dataset: which photos it holds, which labels score lowest, how the trace agrees.
+"""One pass over the labels of a dataset: which photos it holds, which labels score lowest, how the trace agrees, which
+phrases are frequent, where boxes lie.
 
-What stays in memory is 8 bytes a photo and the few labels that were asked for.
+What stays in memory is 8 bytes a photo, the few labels that were asked for, and a bounded number of phrases.
 """
 
 import hashlib
@@ -13,14 +14,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipelines.report.heat import CELLS, Grid, count_centres
+from pipelines.report.phrases import Frequent, PhraseCounts
 from xdetr_data.manifest import Manifest
 from xdetr_data.shards.reader import intact_labels, read_batches, stems
-from xdetr_data.shards.tables import Tables
+from xdetr_data.shards.tables import BOX, Tables
 from xdetr_data.statistics.collect import PHRASES, ROWS_PER_BATCH, SCORE_EDGES
 from xdetr_data.statistics.distributions import Binned, Sums
 from xdetr_data.storage import Folder
 
-COLUMNS = ("key", *(f"{PHRASES}.{name}" for name in ("regions", "score", "provenance.detail")))
+COLUMNS = (
+    *("key", "image.height", "image.width", "queries.list.element.text"),
+    *(f"regions.list.element.{name}" for name in ("box_xyxy", "provenance.source")),
+    *(f"{PHRASES}.{name}" for name in ("spans", "regions", "score", "provenance.detail")),
+)
+MOST_FREQUENT = 30  # phrases that are shown
 LABEL_AT = ("score", "key", "query_index", "phrase_index")  # columns in the order of ``LabelAt``
 _AGREEMENT = r"^trace (?P<value>[0-9]+(?:\.[0-9]+)?)"  # what ``pseudo-label --trace score|filter`` notes
 
@@ -39,11 +47,14 @@ class LabelAt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelScan:
-    """What the pass found. ``ranks [photos]`` are the photos' places in the draw, sorted."""
+    """What the pass found. ``ranks [photos]`` are the photos' places in the draw, sorted; ``centres`` counts boxes by
+    the cell of the photo in which their centre lies."""
 
     ranks: Ranks
     lowest: tuple[LabelAt, ...]
     agreement: Binned
+    frequent: Frequent
+    centres: Grid
 
 
 def rank(key: str, seed: int) -> int:
@@ -58,6 +69,7 @@ def scan_labels(
     sums = Sums()
     ranks: list[Ranks] = [np.empty(0, np.uint64)]
     best = pd.DataFrame(columns=list(LABEL_AT))
+    said, centres = PhraseCounts(), np.zeros((CELLS, CELLS), np.int64)
     for stem in stems(manifest):
         with intact_labels(folder, stem):
             for batch in read_batches(folder, stem, COLUMNS, ROWS_PER_BATCH):
@@ -65,11 +77,15 @@ def scan_labels(
                 ranks.append(np.array([rank(key, seed) for key in tables.photos["key"]], np.uint64))
                 best = _sorted([best, _lowest(tables, lowest)]).head(lowest)
                 sums.real("agreement", _agreement(tables.phrases["detail"]), SCORE_EDGES)
+                said.add(tables.words())
+                centres += _centres(tables)
                 advance(batch.num_rows)
     return LabelScan(
         ranks=np.sort(np.concatenate(ranks)),
         lowest=tuple(LabelAt(*row) for row in best.itertuples(index=False)),
         agreement=sums.binned("agreement", SCORE_EDGES),
+        frequent=said.most_frequent(MOST_FREQUENT),
+        centres=centres,
     )
 
 
@@ -85,6 +101,11 @@ def keys_of(folder: Folder, manifest: Manifest, ranks: Ranks, seed: int) -> list
         if len(found) == len(wanted):
             break
     return [found[place] for place in sorted(found)]
+
+
+def _centres(tables: Tables) -> Grid:
+    sizes_hw = tables.photos[["height", "width"]].to_numpy()[tables.regions["photo"].to_numpy()]
+    return count_centres(tables.regions[[*BOX]].to_numpy(), sizes_hw)
 
 
 def _agreement(details: pd.Series) -> NDArray[np.float64]:

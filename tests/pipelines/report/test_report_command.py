@@ -1,20 +1,28 @@
 """``xdetr-data report``: what is on the page, that data is only text there, and how it refuses."""
 
+import hashlib
+import io
 import json
 import re
+from base64 import b64decode, b64encode
 from pathlib import Path
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 from PIL import Image
 
+from pipelines.report import page as page_module
 from tests.data.tiny_dataset import build
+from tests.pipelines.report import datasets as datasets_module
 from tests.pipelines.report.datasets import ALERT, phrase, record, scored, write_dataset
 from tests.pipelines.report.document import Element, parse
 from tests.pipelines.tiny import Ended, run_cli
 from xdetr_data.accounting import Tally
 from xdetr_data.record import GroundedImage, Query
 from xdetr_data.storage import Folder
+
+SCRIPT = Path(page_module.__file__).with_name("page.js")
 
 
 def report(*datasets: str, out: Path, more: tuple[str, ...] = ()) -> Ended:
@@ -77,11 +85,15 @@ def test_totals_are_those_of_the_labels(people: str, tmp_path: Path) -> None:
 def test_the_charts_of_scores_and_trace_are_there_only_where_labels_have_them(
     people: str, model: str, tmp_path: Path
 ) -> None:
-    charts = [one.attributes["id"] for one in page_of(people, folder=tmp_path).all("figure")]
+    charts = [one.attributes["id"] for one in page_of(people, folder=tmp_path).all("figure", of_class="chart")]
     assert charts == ["queries-per-photo", "boxes-per-photo", "boxes-per-phrase", "box-size", "words-per-query",
                       "words-per-phrase"]  # fmt: skip
     page = page_of(model, folder=tmp_path)
-    assert [one.attributes["id"] for one in page.all("figure")] == [*charts, "scores", "trace-agreement"]
+    assert [one.attributes["id"] for one in page.all("figure", of_class="chart")] == [
+        *charts,
+        "scores",
+        "trace-agreement",
+    ]
     cells = [cell.text for cell in page.one("figure", id="trace-agreement").all("td")]
     assert cells[1:] == ["40", "0.5"]
 
@@ -106,6 +118,62 @@ def test_each_photo_is_on_the_page_once(model: str, tmp_path: Path) -> None:
     assert (len(images), len(uses)) == (20, 40)
     assert {f"#{one.attributes['id']}" for one in images} == {one.attributes["href"] for one in uses}
     assert all(one.attributes["href"].startswith("data:image/jpeg;base64,") for one in images)
+
+
+def test_the_most_frequent_phrases_are_counted_whatever_their_case_and_white_space(tmp_path: Path) -> None:
+    records = [record(1), record(2, text="a Red MAN by the blue box."), record(3, text="a tall dog by a  blue  box.")]
+    section = page_of(write_dataset(tmp_path / "d", records), folder=tmp_path).one("section", id="phrases")
+    rows = [[cell.text for cell in row.all("td")] for row in section.one("table").all("tr")[1:]]
+    assert rows == [["red man", "2", "33.3%"], ["the blue box", "2", "33.3%"], ["a blue bo", "1", "16.7%"],
+                    ["tall do", "1", "16.7%"]]  # fmt: skip
+
+
+def test_the_heat_map_is_darkest_where_most_boxes_have_their_centre(tmp_path: Path) -> None:
+    left = record(1)
+    left = replace(left, regions=tuple(replace(one, box_xyxy=(0.0, 10.0, 2.0, 14.0)) for one in left.regions))
+    middle = replace(record(2), regions=(replace(left.regions[0], box_xyxy=(14.0, 10.0, 18.0, 14.0)),), queries=())
+    page = page_of(write_dataset(tmp_path / "d", [left, middle]), folder=tmp_path)
+    shades = {
+        one.attributes["d"]: float(one.attributes["fill-opacity"]) for one in page.one("svg", of_class="heat").all()
+    }
+    assert shades == {"M0 12h1v1h-1z": 1.0, "M12 12h1v1h-1z": 0.375}
+
+
+def rich(number: int) -> GroundedImage:
+    """A photo with as much on it as a busy one of Visual Genome: 16 boxes, 8 sentences of two phrases each."""
+    one = record(number)
+    boxes = tuple((20.0 * at, 15.0 * at, 20.0 * at + 233.33, 15.0 * at + 99.99) for at in range(16))
+    query = one.queries[0]
+    queries = tuple(
+        replace(query, text=f"{query.text} {at}", phrases=(phrase(2, 9, 2 * at), phrase(13, 25, 2 * at + 1)))
+        for at in range(8)
+    )
+    regions = tuple(replace(one.regions[0], box_xyxy=box) for box in boxes)
+    return replace(one, image=replace(one.image, size_hw=(480, 640)), regions=regions, queries=queries)
+
+
+def test_a_page_of_300_photos_stays_under_3_mb_and_a_small_one_keeps_its_photos_sharp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets_module, "jpeg", photo_of_640_by_480)
+    dataset = write_dataset(tmp_path / "d", [rich(number) for number in range(1, 301)])
+    page = page_of(dataset, folder=tmp_path, more=("--samples", "300"))
+    assert len(gallery(page)) == len(page.all("image")) == 300
+    assert (tmp_path / "report.html").stat().st_size < 3_000_000
+    assert min(max(one) for one in sizes_on(page)) >= 160
+    assert set(sizes_on(page_of(dataset, folder=tmp_path, more=("--samples", "6")))) == {(640, 480)}
+
+
+def photo_of_640_by_480(number: int) -> bytes:
+    coarse = np.random.default_rng(number).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    sink = io.BytesIO()
+    Image.fromarray(coarse).resize((640, 480), Image.Resampling.BICUBIC).save(sink, "JPEG", quality=90)
+    return sink.getvalue()
+
+
+def sizes_on(page: Element) -> list[tuple[int, int]]:
+    uris = [one.attributes["href"] for one in page.all("image")]
+    return [Image.open(io.BytesIO(b64decode(uri.partition(",")[2]))).size for uri in uris]
 
 
 def test_the_lowest_scored_labels_come_first_and_alone(model: str, tmp_path: Path) -> None:
@@ -237,11 +305,26 @@ def hostile_dataset(folder: Path) -> str:
 def test_text_of_the_data_is_text_on_the_page(tmp_path: Path) -> None:
     dataset = hostile_dataset(tmp_path)
     page = page_of(dataset, dataset, folder=tmp_path)
-    assert not page.all("script")
+    assert [one.text for one in page.all("script")] == [SCRIPT.read_text()]
     assert not any(name.startswith("on") for one in page.all() for name in one.attributes)
     assert [one for one in page.all("img") if not one.attributes["src"].startswith("data:")] == []
     assert gallery(page)[0].one("li", dir="auto").text == "<script>1alert(1)</script>"
     assert "\x00" not in (tmp_path / "report.html").read_text()
+
+
+def test_the_policy_allows_the_pages_own_script_and_style_by_their_hashes_and_nothing_else(
+    model: str, tmp_path: Path
+) -> None:
+    page = page_of(model, folder=tmp_path)
+    policy = page.one("meta", http_equiv="Content-Security-Policy").attributes["content"]
+    script, style = (
+        f"'sha256-{b64encode(hashlib.sha256(page.one(tag).text.encode()).digest()).decode()}'"
+        for tag in ("script", "style")
+    )
+    assert policy.split("; ") == [
+        "default-src 'none'", "img-src data:", f"style-src {style}", f"script-src {script}", "base-uri 'none'",
+        "form-action 'none'",
+    ]  # fmt: skip
 
 
 def test_nothing_on_the_page_leads_to_a_network(charts: None, model: str, tmp_path: Path) -> None:
