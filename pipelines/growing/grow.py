@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pipelines import console
+from pipelines.engine.done import UNREADABLE
 from pipelines.engine.recipe import Recipe
 from pipelines.engine.run import Prepared, make, prepare
 from pipelines.execution import executor
@@ -19,7 +20,7 @@ from pipelines.growing.same import check_same
 from pipelines.lock import locked
 from xdetr_data.errors import InputError
 from xdetr_data.manifest import MANIFEST, Manifest, read_manifest
-from xdetr_data.shards.writer import read_stats, write_stats
+from xdetr_data.shards.writer import ShardStats, read_stats, stats_name, write_stats
 from xdetr_data.storage import Folder
 
 BEFORE = f"{WORK}/before.json"
@@ -98,13 +99,22 @@ def _begin(out: Folder, before: Manifest, prepared: Prepared, changes: Changes) 
     """Takes the dataset back to an unfinished one of the new configuration, of which the unchanged shards are done."""
     if out.exists(MANIFEST):
         out.write(BEFORE, out.read(MANIFEST))
+    unchanged = [shard for shard in range(len(before.shards)) if shard not in changes.shards]
     kinds = [(before.prefix, prepared.digest)]
     kinds += [(before.trail_prefix, prepared.base_digest)] if before.trail_prefix else []
     for prefix, digest in kinds:
-        for shard in range(len(before.shards)):
-            stats = read_stats(out, prefix, shard)
-            if stats is not None and shard not in changes.shards:
+        for stats in (_marker(out, prefix, shard) for shard in unchanged):
+            if stats is not None:
                 write_stats(out, prefix, msgspec.structs.replace(stats, config_hash=digest))
     out.remove(MANIFEST)
     out.remove(RUN)
     claim_output(out, prepared.digest, "resume")
+
+
+def _marker(out: Folder, prefix: str, shard: int) -> ShardStats | None:
+    """The done-marker of a shard; of one that is damaged or gone none, so that its shard is made again."""
+    try:
+        return read_stats(out, prefix, shard)
+    except UNREADABLE:
+        console.warn(f"{stats_name(prefix, shard)}: is damaged; its shard is made again")
+        return None

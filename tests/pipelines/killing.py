@@ -54,7 +54,7 @@ def kill_and_resume(args: Sequence[str], out: Path, moments: Sequence[Moment], c
     phases = []
     for phase, delay_s in moments:
         with running([*args, "--resume"]) as process:
-            said = _read_until(process, phase)
+            said = read_until(process, phase)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(delay_s)
             ended = process.poll() is not None
@@ -74,7 +74,7 @@ def kill_and_resume(args: Sequence[str], out: Path, moments: Sequence[Moment], c
     return phases
 
 
-def _read_until(process: "subprocess.Popen[bytes]", phase: str) -> bytes:
+def read_until(process: "subprocess.Popen[bytes]", phase: str) -> bytes:
     """What the process says until it announces a phase, or until its end."""
     assert process.stderr is not None
     os.set_blocking(process.stderr.fileno(), False)

@@ -1,15 +1,12 @@
 """``retry-failed`` and ``--add``: what is mended or new comes in, all else keeps its bytes, and the accounts add up."""
 
-import contextlib
 import json
-import random
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.pipelines.killing import running
+from tests.pipelines.killing import read_until, running
 from tests.pipelines.labelling.checkpoints import save_toy
 from tests.pipelines.middling import write_middling
 from tests.pipelines.tiny import (
@@ -106,13 +103,11 @@ def test_a_dry_run_and_one_with_nothing_mended_leave_every_byte(world: Path, poo
 
 
 def test_one_that_is_killed_goes_on_when_it_is_repeated(world: Path, poor: Path) -> None:
-    rng = random.Random(5)
     args = ["retry-failed", str(poor), "--workers=0", "--max-error-rate=1"]
     kills = 0
-    for _ in range(6):
+    for phase in ("partitioning", "partitioning", "building shards", "building shards"):
         with running(args) as process:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(1.0 + 1.5 * rng.random())
+            read_until(process, phase)
             kills += process.poll() is None
     assert kills
     ended = run_cli(*args)
@@ -152,6 +147,16 @@ def test_an_input_that_names_photos_as_it_is_read_makes_all_shards_again(world: 
     check(poor)
     assert build(world, "fresh", f"--coco-instances={world}/boxes.json", "--overwrite").code == 0
     assert records_of(poor) == records_of(world / "fresh")
+
+
+def test_a_damaged_marker_has_its_shard_made_again(world: Path, poor: Path) -> None:
+    for marker in sorted(poor.glob("*.stats.json"))[:2]:
+        marker.write_bytes(b"{")
+    ended = run_cli("retry-failed", str(poor), "--workers=0", "--max-error-rate=1")
+    assert ended.code == 0, ended.stderr
+    assert "is damaged; its shard is made again" in ended.stderr
+    check(poor)
+    assert records_of(poor) == records_of(world / "whole")
 
 
 def refused(ended: Ended, says: str) -> None:
