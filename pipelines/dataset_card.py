@@ -19,10 +19,10 @@ def hub_split(manifest: Manifest) -> str:
     return _HUB_SPLITS.get(manifest.split, manifest.split)
 
 
-def dataset_card(manifest: Manifest, *, is_repository: bool = False) -> str:
+def dataset_card(manifest: Manifest, *, is_repository: bool = False, has_files: bool = False) -> str:
     """The card as Markdown, with the front matter that the Hugging Face hub reads; of the manifest alone, so that the
     same dataset has the same card wherever it lies. ``is_repository``: of Parquet files (``export --to hf``), not of
-    shards."""
+    shards; ``has_files``: with photos beside one."""
     environment = jinja2.Environment(  # Markdown, no HTML: nothing is to be escaped
         trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
@@ -33,6 +33,7 @@ def dataset_card(manifest: Manifest, *, is_repository: bool = False) -> str:
         manifest=manifest,
         hub_split=hub_split(manifest),
         is_repository=is_repository,
+        has_files=has_files,
         shards=len(manifest.shards),
         size=decimal(sum(file.bytes for shard in manifest.shards for file in shard.files)),
         stems=_stems(manifest),

@@ -22,7 +22,8 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export in --out.")] = False,
     style: Annotated[Style, typer.Option(help="Of chat: whose tags and coordinates.")] = "qwen",
     photos: Annotated[
-        Literal["embed", "leave"], typer.Option(help="Of hf: photos in the Parquet files, or labels alone.")
+        Literal["embed", "files", "leave"],
+        typer.Option(help="Of hf: photos in the Parquet files, as files beside one (an ImageFolder), or labels alone."),
     ] = "embed",
     push: Annotated[
         str, typer.Option(metavar="ME/NAME", help="Of hf: send it to this repository of the hub when it is written.")

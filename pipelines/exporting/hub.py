@@ -21,9 +21,11 @@ from xdetr_data.shards.reader import read_samples, stems
 from xdetr_data.shards.writer import Sample
 from xdetr_data.storage import Folder
 
-Photos = Literal["embed", "leave"]
+Photos = Literal["embed", "files", "leave"]
 CARD = "README.md"
 ROWS_PER_GROUP = 100  # the hub's viewer reads a group at a time
+PHOTO_FILE = "file_name"  # by which datasets' ImageFolder finds a photo
+NAME_THERE = "photo_name"  # what is called file_name in the record, where that word is taken
 _ABOUT = ("file_name", "source", "height", "width", "sha256")
 
 
@@ -32,22 +34,21 @@ def export_hub(
 ) -> Account:
     """Writes ``data/<split>-*.parquet``, a file for each shard, the card, and the account last.
 
-    Raises ConfigError where photos are to be embedded and the dataset has none.
+    With ``photos="files"`` it is an ImageFolder: ``data/<split>/<key>.jpg`` and one ``metadata.parquet`` beside them.
+    Raises ConfigError where photos are wanted and the dataset has none.
     """
-    if photos == "embed" and manifest.config.get("metadata_only") is True:
+    if photos != "leave" and manifest.config.get("metadata_only") is True:
         raise ConfigError(f"{dataset.url}: has no photos; say --photos leave")
-    schema = hub_schema(photos)
     names = stems(manifest)
-    files = []
-    for number, stem in enumerate(names):
-        name = f"data/{hub_split(manifest)}-{number:05d}-of-{len(names):05d}.parquet"
-        with out.writing(name) as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+    if photos == "files":
+        every = (sample for stem in names for sample in read_samples(dataset, stem))
+        files = [_write_folder(out, f"data/{hub_split(manifest)}", every, progress)]
+    else:
+        files = [f"data/{hub_split(manifest)}-{number:05d}-of-{len(names):05d}.parquet" for number in range(len(names))]
+        for name, stem in zip(files, names, strict=True):
             rows = (_row(sample, photos) for sample in read_samples(dataset, stem))
-            while group := list(islice(rows, ROWS_PER_GROUP)):
-                writer.write_table(pa.Table.from_pylist(group, schema=schema))
-                progress(len(group))
-        files.append(name)
-    out.write(CARD, dataset_card(manifest, is_repository=True).encode())
+            _write_rows(out, name, rows, hub_schema(photos), progress)
+    out.write(CARD, dataset_card(manifest, is_repository=True, has_files=photos == "files").encode())
     account = Account(
         format="hf",
         dataset=manifest.config_hash,
@@ -60,6 +61,32 @@ def export_hub(
     )
     out.write(ACCOUNT, msgspec.json.format(msgspec.json.encode(account), indent=1))
     return account
+
+
+def _write_rows(
+    out: Folder, name: str, rows: Iterator[dict[str, Any]], schema: pa.Schema, progress: Callable[[int], None]
+) -> None:
+    with out.writing(name) as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        while group := list(islice(rows, ROWS_PER_GROUP)):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+            progress(len(group))
+
+
+def _write_folder(out: Folder, folder: str, samples: Iterator[Sample], progress: Callable[[int], None]) -> str:
+    """Writes the photos and their metadata; the metadata's name."""
+    fields = {NAME_THERE if name == "file_name" else name: kind for name, kind in _fields()}
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for sample in samples:
+            assert sample.photo is not None
+            file = f"{sample.record.key}.{sample.photo.suffix}"
+            out.put(f"{folder}/{file}", sample.photo.data, replace=True)
+            row = _row(sample, "leave")
+            yield row | {NAME_THERE: row["file_name"], PHOTO_FILE: file}
+
+    name = f"{folder}/metadata.parquet"
+    _write_rows(out, name, rows(), pa.schema([*{PHOTO_FILE: pa.string(), **fields}.items()]), progress)
+    return name
 
 
 def hub_schema(photos: Photos) -> pa.Schema:

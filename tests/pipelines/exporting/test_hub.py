@@ -107,6 +107,20 @@ def test_any_record_comes_back_as_it_was(drawn: list[GroundedImage]) -> None:
     assert {row["key"]: record_of(row) for row in rows} == {one.key: one for one in drawn}
 
 
+def test_photos_as_files_are_an_image_folder_with_every_label(world: Path, tmp_path: Path) -> None:
+    out = export(world, "files", "--photos=files")
+    rows = datasets.load_dataset(str(out), split="train", cache_dir=str(tmp_path / "cache"))
+    records = {one.key: one for one in records_of(world / "out")}
+    assert {name for name in files_of(out) if name.endswith(".jpg")} == {f"data/train/{key}.jpg" for key in records}
+    assert len(rows) == len(records) > 0
+    for row in rows:
+        assert row["image"].size == (row["width"], row["height"])
+        assert record_of(row | {"file_name": row["photo_name"]}) == records[row["key"]]
+    before = files_of(out)
+    assert export(world, "files", "--photos=files", "--overwrite")
+    assert files_of(out) == before
+
+
 class Hub:
     """What a hub is asked for."""
 
