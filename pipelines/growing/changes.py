@@ -1,6 +1,6 @@
 """What has changed since a dataset was finished: in which shards, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,11 +49,16 @@ class Changes:
         return not self.shards and not self.new_shards
 
 
-def kept_of(out: Folder, before: Manifest) -> Kept:
-    """Where the photos of a finished dataset are, those that were rejected in their shard among them."""
+def rejected_in(out: Folder, before: Manifest) -> list[dict[str, str]]:
+    """Of each shard the keys of the photos that were rejected in it, with the reasons."""
+    return [_rejected(out, shard) for shard in range(len(before.shards))]
+
+
+def kept_of(out: Folder, before: Manifest, rejected: Sequence[Mapping[str, str]]) -> Kept:
+    """Where the photos of a finished dataset are, those that were ``rejected`` in their shard among them."""
     samples = [read_keys(out, before, shard) for shard in range(len(before.shards))]
-    rejected = [_rejected(out, shard).keys() - set(keys) for shard, keys in enumerate(samples)]
-    every = [*samples, *map(sorted, rejected)]
+    others = [sorted(ones.keys() - set(keys)) for ones, keys in zip(rejected, samples, strict=True)]
+    every = [*samples, *others]
     shards = np.tile(np.arange(len(samples), dtype=np.int32), 2)
     return Kept(
         keys=pa.array([key for keys in every for key in keys], pa.string()),
@@ -64,16 +69,24 @@ def kept_of(out: Folder, before: Manifest) -> Kept:
 
 
 def _rejected(out: Folder, shard: int) -> dict[str, str]:
-    """Key → reason of the photos that were rejected in a shard."""
     batches = read_batches(out, rejects_name(shard).removesuffix(".parquet"), ["key", "unit", "reason"])
     return {row["key"]: row["reason"] for batch in batches for row in batch.to_pylist() if row["unit"] == "photo"}
 
 
 def find_changes(
-    out: Folder, before: Manifest, kept: Kept, prepared: Prepared, is_new_source: Sequence[bool], run: Executor
+    out: Folder,
+    before: Manifest,
+    rejected: Sequence[Mapping[str, str]],
+    prepared: Prepared,
+    is_new_source: Sequence[bool],
+    run: Executor,
 ) -> Changes:
-    """What has changed; raises InputError where a photo of the dataset is gone, which only a new build may drop."""
-    plan, has_photos = prepared.plan, not isinstance(prepared.recipe.photos, NoPhotos)
+    """What has changed since ``before``, which ``prepared.recipe.kept`` is of.
+
+    Raises InputError where a photo of the dataset is gone, which only a new build may drop.
+    """
+    plan, kept, has_photos = prepared.plan, prepared.recipe.kept, not isinstance(prepared.recipe.photos, NoPhotos)
+    assert kept is not None
     keys = plan.photos["key"].combine_chunks()
     is_new = pc.index_in(keys, kept.keys).is_null().to_numpy(zero_copy_only=False)
     at = pc.index_in(kept.keys, keys)
@@ -92,16 +105,14 @@ def find_changes(
     for one, new in zip(plan.inputs, is_new_source, strict=True):
         if new:
             shards |= _told_of(one, plan, kept.shards)
-    rejected = {
-        key: shard for shard in range(kept.shards) for key, why in _rejected(out, shard).items() if why in MENDABLE
-    }
-    mended = _mended(plan, rejected, run)
+    mendable = {key: shard for shard, ones in enumerate(rejected) for key, why in ones.items() if why in MENDABLE}
+    mended = _mended(plan, mendable, run)
     return Changes(
-        shards=frozenset(shards | {rejected[key] for key in mended}),
+        shards=frozenset(shards | {mendable[key] for key in mended}),
         mended=len(mended),
         new=int(is_new.sum()),
         new_shards=plan.shards - kept.shards,
-        waiting=len(rejected) - len(mended) + plan.tally.rejects("photo").get("plan", {}).get("missing-photo", 0),
+        waiting=len(mendable) - len(mended) + plan.tally.rejects("photo").get("plan", {}).get("missing-photo", 0),
     )
 
 
@@ -114,11 +125,11 @@ def _told_of(one: InputPlan, plan: Plan, shards: int) -> set[int]:
     return {shard for shard in np.unique(plan.shard[rows]).tolist() if shard < shards}
 
 
-def _mended(plan: Plan, rejected: dict[str, int], run: Executor) -> list[str]:
+def _mended(plan: Plan, rejected: Mapping[str, int], run: Executor) -> list[str]:
     """Keys of the rejected photos that can be read now."""
     if not rejected:
         return []
-    is_asked = pc.is_in(plan.photos["key"], pa.array(rejected, pa.string()))
+    is_asked = pc.is_in(plan.photos["key"], pa.array(list(rejected), pa.string()))
     asked = plan.photos.filter(is_asked).select(["key", "address", "offset", "bytes"]).to_pylist()
     found: list[str] = []
     with console.progress("reading rejected photos", len(asked)) as advance:

@@ -15,10 +15,10 @@ from pipelines.engine.run import Prepared, make, prepare
 from pipelines.execution import executor
 from pipelines.folder import RUN, WORK, claim_output
 from pipelines.growing.again import recipe_of
-from pipelines.growing.changes import Changes, find_changes, kept_of
+from pipelines.growing.changes import Changes, find_changes, kept_of, rejected_in
 from pipelines.growing.same import check_same
 from pipelines.lock import locked
-from xdetr_data.errors import InputError
+from xdetr_data.errors import InputError, OutputError
 from xdetr_data.manifest import MANIFEST, Manifest, read_manifest
 from xdetr_data.shards.writer import ShardStats, read_stats, stats_name, write_stats
 from xdetr_data.storage import Folder
@@ -70,15 +70,17 @@ def grow(
     """
     if recipe.model is not None:
         recipe.model.check(workers, gpus)
-    kept = kept_of(out, before)
+    rejected = rejected_in(out, before)
     with executor(workers) as run:
-        prepared = prepare(dataclasses.replace(recipe, kept=kept), run)
+        prepared = prepare(dataclasses.replace(recipe, kept=kept_of(out, before, rejected)), run)
         is_new = check_same(before, prepared, may_add=may_add)
-        changes = find_changes(out, before, kept, prepared, is_new, run)
+        changes = find_changes(out, before, rejected, prepared, is_new, run)
         _say(changes, len(before.shards))
         if dry_run or (changes.is_nothing and not out.exists(RUN) and not any(is_new)):
             return before
         with locked(out):
+            if before_growth(out) != before:
+                raise OutputError(f"{out.url}: changed while its photos were looked for; repeat the command")
             _begin(out, before, prepared, changes)
             return make(prepared, out, run, gpus, other_machine)
 
@@ -99,6 +101,9 @@ def _begin(out: Folder, before: Manifest, prepared: Prepared, changes: Changes) 
     """Takes the dataset back to an unfinished one of the new configuration, of which the unchanged shards are done."""
     if out.exists(MANIFEST):
         out.write(BEFORE, out.read(MANIFEST))
+    for name in (MANIFEST, RUN):  # first: a dataset that claims to be finished has no markers of another run
+        out.remove(name)
+    claim_output(out, prepared.digest, "resume")
     unchanged = [shard for shard in range(len(before.shards)) if shard not in changes.shards]
     kinds = [(before.prefix, prepared.digest)]
     kinds += [(before.trail_prefix, prepared.base_digest)] if before.trail_prefix else []
@@ -106,9 +111,6 @@ def _begin(out: Folder, before: Manifest, prepared: Prepared, changes: Changes) 
         for stats in (_marker(out, prefix, shard) for shard in unchanged):
             if stats is not None:
                 write_stats(out, prefix, msgspec.structs.replace(stats, config_hash=digest))
-    out.remove(MANIFEST)
-    out.remove(RUN)
-    claim_output(out, prepared.digest, "resume")
 
 
 def _marker(out: Folder, prefix: str, shard: int) -> ShardStats | None:
