@@ -7,6 +7,7 @@ import numpy as np
 from pipelines.labelling.choosing import Choice
 from xdetr_data.boxed import BoxedPhrase, BoxedQuery
 from xdetr_data.boxes import iou_matrix_xyxy
+from xdetr_data.schema import from_json
 from xdetr_data.shards.grounded import Candidate, GroundedPhoto, GroundedPhrase
 from xdetr_data.spans import span_text
 
@@ -43,8 +44,9 @@ def _is_sure(phrase: GroundedPhrase, choice: Choice, margin: float, nms_iou: flo
 
 def absences(photo: GroundedPhoto, below: float) -> Iterator[BoxedQuery]:
     """Siblings of what the photo's phrases say that score less than ``below`` everywhere on it, and that no phrase
-    says: each a query of its own whose phrase has no box."""
-    said = {span_text(phrase.spans, query.text).lower() for query in photo.queries for phrase in query.phrases}
+    says, neither one that was grounded nor one of the record: each a query of its own whose phrase has no box."""
+    queries = [*photo.queries, *(from_json(photo.record).queries if photo.record is not None else ())]
+    said = {span_text(phrase.spans, query.text).lower() for query in queries for phrase in query.phrases}
     for query in photo.queries:
         for phrase in query.phrases:
             for contrast in phrase.contrasts:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from msgspec.structs import replace
 
 from pipelines.labelling.add_labels import label_record
 from pipelines.labelling.options import LabelOptions
@@ -14,7 +15,7 @@ from tests.pipelines.tiny import Ended, World, manifest_of, records_of, reject_c
 from xdetr_data.accounting import Tally
 from xdetr_data.record import GroundedImage, ImageRef, Phrase, Provenance, Query, Region
 from xdetr_data.schema import to_json
-from xdetr_data.shards.grounded import Candidate, GroundedPhoto, GroundedPhrase, GroundedQuery
+from xdetr_data.shards.grounded import AskedContrast, Candidate, GroundedPhoto, GroundedPhrase, GroundedQuery
 from xdetr_data.toyworld.world import write_toyworld
 from xdetr_data.vocabulary import has_vocabulary
 
@@ -78,6 +79,30 @@ def test_a_phrase_without_a_label_stays_unboxed() -> None:
         key=RECORD.key, address="/a.tar", image=RECORD.image, queries=queries, boxes=(), record=to_json(RECORD).decode()
     )
     assert label_record(photo, LabelOptions(score_threshold=0.9), ("grounder",)).record == RECORD
+
+
+def test_what_the_record_says_of_the_photo_is_not_declared_absent() -> None:
+    record = replace(
+        RECORD,
+        queries=(
+            Query(text="a red tree", group="g#1", phrases=(Phrase(spans=((0, 10),), regions=(), provenance=BY),)),
+            Query(text="A blue tree", group="g#2", phrases=(Phrase(spans=((0, 11),), regions=(0,), provenance=BY),)),
+        ),
+    )
+    contrasts = tuple(
+        AskedContrast(text=text, candidates=(Candidate(box_xyxy=TREE, score=0.1),))
+        for text in ("a blue tree", "a green tree")
+    )
+    queries = (
+        GroundedQuery(text="a red tree", group="w", phrases=(replace(asked(0, 10, TREE), contrasts=contrasts),)),
+        GroundedQuery(text="A blue tree", group="w", phrases=()),
+    )
+    photo = GroundedPhoto(
+        key=RECORD.key, address="/a.tar", image=RECORD.image, queries=queries, boxes=(), record=to_json(record).decode()
+    )
+    found = label_record(photo, LabelOptions(absent_below=0.3), ("grounder",)).record
+    assert found is not None
+    assert [query.text for query in found.queries if query.is_exhaustive] == ["a green tree"]
 
 
 @pytest.fixture(scope="module")

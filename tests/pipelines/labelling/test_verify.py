@@ -1,6 +1,5 @@
 """Attributes that siblings contradict, and absences: chosen from the trail, by the command and again without it."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -137,4 +136,3 @@ def test_a_class_that_scores_less_than_the_bound_is_absent(photos: Path, ckpt: P
     assert not any(phrase.regions for query in queries for phrase in query.phrases)
     assert not any(query.is_exhaustive for one in records_of(tmp_path / "none") for query in one.queries)
     assert label(photos, ckpt, "bad", *args, "--contrasts=2").code == 2
-    shutil.rmtree(tmp_path / "none")
