@@ -29,8 +29,13 @@ class GroundingOptions(BuildOptions, frozen=True, kw_only=True, forbid_unknown_f
 
     @property
     def has_classes(self) -> bool:
-        """Whether classes are looked for, and no captions read."""
+        """Whether classes are looked for instead of what is told."""
         return False
+
+    @property
+    def class_prompts(self) -> tuple[ClassPrompts, ...]:
+        """The classes that are looked for instead of what is told, once they are read, or none."""
+        return ()
 
     def check(self) -> None:
         """Raises ConfigError for options that contradict each other."""
@@ -64,8 +69,13 @@ class CaptionedOptions(GroundingOptions, frozen=True, kw_only=True, forbid_unkno
 
     @property
     def has_classes(self) -> bool:
-        """Whether classes are looked for, and no captions read."""
+        """Whether classes are looked for instead of captions."""
         return bool(self.classes)
+
+    @property
+    def class_prompts(self) -> tuple[ClassPrompts, ...]:
+        """The classes that are looked for instead of captions, once they are read, or none."""
+        return () if self.prompts is msgspec.UNSET else self.prompts
 
     def check(self) -> None:
         """Raises ConfigError for options that contradict each other."""
@@ -99,7 +109,7 @@ def caption_step(
     telling: Telling = CAPTIONS,
 ) -> GroundingStep:
     """The step that grounds the noun phrases of captions, or the prompts of classes, or what else is told."""
-    classes: tuple[ClassPrompts, ...] = getattr(options, "prompts", msgspec.UNSET) or ()
+    classes = options.class_prompts
     return GroundingStep(
         ckpt=options.ckpt,
         model=options.model,
