@@ -4,6 +4,7 @@ from pipelines.engine.outcome import READ, Outcome, PhotoToBuild
 from pipelines.engine.recipe import Recipe
 from pipelines.importing.files import files_of, photos_of
 from pipelines.importing.phrases import Found
+from pipelines.mdetr_paragraphs import by_paragraph, reject_orphans
 from pipelines.recipe_options import ImportOptions
 from xdetr_data.boxed import BoxedQuery
 from xdetr_data.boxes import xywh_to_xyxy
@@ -11,14 +12,13 @@ from xdetr_data.record import GroundedImage
 from xdetr_data.sources.elements import Element, PhotoElements
 from xdetr_data.sources.exclusions import read_exclusions
 from xdetr_data.sources.mdetr import Mdetr
-from xdetr_data.sources.mdetr_records import MdetrAnnotation, parse_annotations, read_paragraph
+from xdetr_data.sources.mdetr_records import MdetrAnnotation, read_paragraph
 from xdetr_data.sources.protocol import Problem
 from xdetr_data.spans import check_spans, join_spans
 from xdetr_data.stages.check_boxes import check_box
 from xdetr_data.stages.merge_regions import merge_regions
 
 PLACE = "place_annotations"
-_Named = dict[tuple[str, int], list[tuple[Element, MdetrAnnotation]]]  # (input, paragraph id) → in file order
 
 
 def recipe(options: ImportOptions) -> Recipe:
@@ -40,10 +40,7 @@ def recipe(options: ImportOptions) -> Recipe:
 def build_photo(photo: PhotoToBuild, elements: PhotoElements, options: ImportOptions) -> Outcome:
     """A photo's record: each paragraph that speaks of a photo of this size is a query."""
     outcome = Outcome(key=photo.key)
-    named: _Named = {}
-    annotations = parse_annotations([element.data for element in elements["annotation"]])
-    for element, annotation in outcome.readable("annotation", elements["annotation"], annotations):
-        named.setdefault((element.label, annotation.paragraph_id), []).append((element, annotation))
+    named = by_paragraph(elements["annotation"], outcome)
     queries: list[BoxedQuery] = []
     for element in elements["paragraph"]:
         paragraph = read_paragraph(element.data, photo.image.size_hw)
@@ -55,9 +52,7 @@ def build_photo(photo: PhotoToBuild, elements: PhotoElements, options: ImportOpt
             _place(source, annotation, paragraph.caption, found, photo.image.size_hw, outcome)
         queries += found.queries(group=f"{element.label}#{paragraph.id}", source=element.label)
         outcome.use("paragraph")
-    for orphans in named.values():
-        for element, _ in orphans:
-            outcome.reject("annotation", READ, "paragraph-rejected", where=element.where)
+    reject_orphans(named, outcome)
     if not queries:
         outcome.reject("photo", READ, "no-paragraph-left")
         return outcome

@@ -8,6 +8,7 @@ import msgspec
 from pipelines import console, recipe_options
 from pipelines.engine.outcome import READ, Outcome, PhotoToBuild
 from pipelines.engine.recipe import Recipe
+from pipelines.mdetr_paragraphs import Named, by_paragraph, reject_orphans
 from pipelines.recipe_options import BuildOptions, CocoInstances, Exclude, Files, ImageRoot, MetadataOnly, flag
 from xdetr_data.box_order import REST, check_named, check_order, with_files
 from xdetr_data.boxed import BoxedQuery, LooseBox
@@ -19,7 +20,7 @@ from xdetr_data.sources import coco
 from xdetr_data.sources.elements import Element, PhotoElements
 from xdetr_data.sources.exclusions import read_exclusions
 from xdetr_data.sources.mdetr import Mdetr
-from xdetr_data.sources.mdetr_records import MdetrAnnotation, MdetrParagraph, parse_annotations, read_paragraph
+from xdetr_data.sources.mdetr_records import MdetrAnnotation, MdetrParagraph, read_paragraph
 from xdetr_data.sources.places import NoPhotos, Roots
 from xdetr_data.sources.protocol import Problem, input_label
 from xdetr_data.spans import Span, check_spans, join_spans
@@ -136,16 +137,11 @@ def build_photo(photo: PhotoToBuild, elements: PhotoElements, options: MixedStar
     speak of it.
     """
     outcome = Outcome(key=photo.key)
-    named: _Named = {}
-    annotations = parse_annotations([element.data for element in elements["annotation"]])
-    for element, annotation in outcome.readable("annotation", elements["annotation"], annotations):
-        named.setdefault((element.label, annotation.paragraph_id), []).append((element, annotation))
+    named = by_paragraph(elements["annotation"], outcome)
     queries: list[BoxedQuery] = []
     for element in elements["paragraph"]:
         queries += _paragraph_queries(photo.image.size_hw, element, named, options, outcome)
-    for orphans in named.values():
-        for element, _ in orphans:
-            outcome.reject("annotation", READ, "paragraph-rejected", where=element.where)
+    reject_orphans(named, outcome)
     if not queries:
         outcome.reject("photo", READ, "no-paragraph-left")
         for element in elements["box"]:
@@ -162,11 +158,8 @@ def build_photo(photo: PhotoToBuild, elements: PhotoElements, options: MixedStar
     return outcome
 
 
-_Named = dict[tuple[str, int], list[tuple[Element, MdetrAnnotation]]]  # (input, paragraph id) → in file order
-
-
 def _paragraph_queries(
-    size_hw: tuple[int, int], element: Element, named: _Named, options: MixedStarOptions, outcome: Outcome
+    size_hw: tuple[int, int], element: Element, named: Named, options: MixedStarOptions, outcome: Outcome
 ) -> list[BoxedQuery]:
     """The independent queries of one paragraph; takes its annotations out of ``named``."""
     paragraph = read_paragraph(element.data, size_hw)
