@@ -97,8 +97,9 @@ def test_no_list_and_no_photo_change_nothing(tmp_path: Path) -> None:
     assert unlike(one, []) is one
     path = str(tmp_path / "none.parquet")
     write_fingerprints(path, [Fingerprinted("a", None, "no photo")])
-    assert unlike(one, [path]) is one
     assert unlike(bad, [path]) is bad
+    with pytest.raises(InputError, match="leave nothing out"):
+        unlike(one, [path])
 
 
 def test_what_is_no_file_of_fingerprints_is_said(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from tests.pipelines.labelling.checkpoints import save_toy
 from tests.pipelines.tiny import Ended, files_of, manifest_of, records_of, rejects_of, run_cli
 from xdetr_data.accounting import Tally
 from xdetr_data.errors import ConfigError
+from xdetr_data.photos.fingerprint import BYTES, KEPT
+from xdetr_data.photos.look_alikes import Fingerprinted, write_fingerprints
 
 
 @pytest.fixture
@@ -50,6 +52,17 @@ def build(tars: Path, out: Path, *args: object) -> Ended:
 
 def alike(out: Path) -> Mapping[str, str]:
     return {one.key: one.detail for one in rejects_of(out) if one.reason == "look-alike" and one.unit == "photo"}
+
+
+@pytest.mark.parametrize("key", [None, "a"])
+def test_fingerprints_that_would_leave_nothing_out_are_refused(key: str | None, tars: Path, tmp_path: Path) -> None:
+    photo = Fingerprinted(key, bytes(KEPT * BYTES) if key is None else None)  # type: ignore[arg-type]
+    write_fingerprints(str(tmp_path / "none.parquet"), [photo])
+    ended = build(tars, tmp_path / "out", f"--exclude-like={tmp_path}/none.parquet")
+    assert ended.code == 1
+    assert len(ended.errors) == 1
+    assert "make it again with 'xdetr-data fingerprints'" in ended.errors[0]
+    assert build(tars, tmp_path / "out", "--exclude-like=").code in (1, 2)
 
 
 def test_copies_under_other_names_stay_out(val: Path, tars: Path, tmp_path: Path) -> None:

@@ -50,6 +50,10 @@ def write_fingerprints(path: str, photos: Iterable[Fingerprinted]) -> int:
 
 def fingerprint_file(address: str) -> str:
     """The file that a flag means: itself, or that beside a dataset or folder. Raises InputError where there is none."""
+    if not address:
+        raise InputError(
+            "--exclude-like: an empty address names nothing; give a dataset, a folder or their fingerprints"
+        )
     path = address if address.endswith(".parquet") else f"{address.rstrip('/')}{ENDING}"
     folder, name = split_address(path)
     if not folder.exists(name):
@@ -61,17 +65,18 @@ class LookAlikes:
     """The photos of one file."""
 
     def __init__(self, path: str) -> None:
-        """Reads it; raises InputError for a file that is none of fingerprints."""
+        """Reads it; raises InputError for a file that is none of fingerprints, or holds none."""
         self.path = path
         table = _read(path).filter(pa.compute.is_valid(pa.compute.field("fingerprints")))
         self._keys = table["key"].to_pylist()
+        if not self._keys or None in self._keys:
+            what = "a fingerprint without a key" if self._keys else "no fingerprint, so that it would leave nothing out"
+            raise InputError(f"{path}: holds {what}; make it again with 'xdetr-data fingerprints'")
         flat = b"".join(table["fingerprints"].to_pylist())
         self._kept = np.ascontiguousarray(np.frombuffer(flat, np.uint64).reshape(-1, BYTES // 8).T)  # word by word
 
-    def nearest(self, asked: NDArray[np.uint8]) -> Near | None:
-        """The photo that fingerprints ``[n, BYTES]`` are nearest to; of equals the first. None where there is none."""
-        if not len(self._keys):
-            return None
+    def nearest(self, asked: NDArray[np.uint8]) -> Near:
+        """The photo that fingerprints ``[n, BYTES]`` are nearest to; of equals the first."""
         words = np.ascontiguousarray(asked).view(np.uint64)
         distance = np.min([distances(self._kept, one) for one in words], axis=0)
         place = int(distance.argmin())
@@ -110,9 +115,8 @@ def unlike(photo: Photo | BadPhoto, files: Sequence[str]) -> Photo | BadPhoto:
     if not files or isinstance(photo, BadPhoto):
         return photo
     asked = asked_fingerprints(photo.data)
-    near = [one for path in files if (one := _known(path).nearest(asked)) is not None]
-    least = min(near, key=lambda one: one.distance, default=None)
-    if least is None or least.distance > MAX_DISTANCE:
+    least = min((_known(path).nearest(asked) for path in files), key=lambda one: one.distance)
+    if least.distance > MAX_DISTANCE:
         return photo
     detail = f"differs in {least.distance} of {8 * BYTES} bits from {least.key} of {least.path}"
     return BadPhoto(reason=LOOK_ALIKE, detail=detail)
