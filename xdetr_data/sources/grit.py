@@ -18,7 +18,7 @@ from xdetr_data.sources.framing.parquet import is_parquet, iter_parquet_chunks
 from xdetr_data.sources.region_lines import Line, Region, RegionLines
 
 _COLUMNS = ("file_name", "key", "caption", "width", "height", "noun_chunks", "ref_exps")
-_SHARD_DIGITS = 5  # of img2dataset's keys
+_KEY_DIGITS, _SHARD_DIGITS = 9, 5  # of img2dataset's keys, which a table may hold as numbers
 
 
 class _Line(msgspec.Struct, frozen=True, gc=False):
@@ -72,7 +72,7 @@ class Grit(RegionLines):
 
 
 def _name_of_key(key: str | int | None) -> str:
-    name = str(key) if key is not None else ""
+    name = str(key).zfill(_KEY_DIGITS) if isinstance(key, int) else key or ""
     return f"{name[:_SHARD_DIGITS]}/{name}.jpg" if name else ""
 
 

@@ -166,6 +166,12 @@ def test_lines_of_published_grit_name_photos_by_their_keys(tmp_path: Path) -> No
     }
 
 
+def test_keys_that_a_table_holds_as_numbers_are_padded_again(tmp_path: Path) -> None:
+    line = {"key": 373938, "caption": "a man", "width": 64, "height": 48, "noun_chunks": CHUNKS[:1]}
+    (record,) = imported(tmp_path, "grit", json.dumps(line), "--source=grit", name="theirs.jsonl")
+    assert record.image.file_name == "00037/000373938.jpg"
+
+
 def test_grits_parquet_is_read_as_its_lines_are(tmp_path: Path) -> None:
     rows = [
         {"key": f"{number:09d}", "caption": "a man", "width": 64, "height": 48, "noun_chunks": CHUNKS[:2]}
@@ -189,7 +195,7 @@ def test_paragraphs_of_mdetr_stay_whole(tmp_path: Path) -> None:
                     f"--out={tmp_path}/out")  # fmt: skip
     assert ended.code == 0, ended.stderr
     captions = {one["caption"] for one in json.loads((tmp_path / "final_mixed_train.json").read_text())["images"]}
-    assert {query.text for one in records_of(tmp_path / "out") for query in one.queries} <= captions
+    assert {query.text for one in records_of(tmp_path / "out") for query in one.queries} == captions
 
 
 def test_exported_sentences_are_not_split_again(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """``--track``: a run's metrics go to others, too; what fails there stops no training."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.pipelines.train.tiny_run import lines, train_here, write_run_file, wr
 # A package as each of them is called, which notes what it is told.
 MODULE = """
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 SAID = Path(__file__).with_suffix(".jsonl")
@@ -39,7 +41,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in NAMES:
         (folder / f"{name}.py").write_text(MODULE)
-        monkeypatch.delitem(__import__("sys").modules, name, raising=False)
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.syspath_prepend(folder)
     return folder
 
