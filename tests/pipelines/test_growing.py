@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.growing.again import recipe_of
+from pipelines.growing.grow import grow
 from tests.pipelines.killing import read_until, running
 from tests.pipelines.labelling.checkpoints import save_toy
 from tests.pipelines.middling import write_middling
@@ -24,6 +26,8 @@ from tests.pipelines.tiny import (
 )
 from xdetr_data.accounting import Tally
 from xdetr_data.dataset import open_dataset
+from xdetr_data.errors import OutputError
+from xdetr_data.storage import Folder
 
 GONE = [coco_name(number) for number in (3, 4, 5)]
 
@@ -147,6 +151,17 @@ def test_an_input_that_names_photos_as_it_is_read_makes_all_shards_again(world: 
     check(poor)
     assert build(world, "fresh", f"--coco-instances={world}/boxes.json", "--overwrite").code == 0
     assert records_of(poor) == records_of(world / "fresh")
+
+
+def test_what_another_run_changed_meanwhile_is_refused(world: Path, poor: Path) -> None:
+    before = manifest_of(poor)
+    assert run_cli("retry-failed", str(poor), "--workers=0", "--max-error-rate=1").code == 0
+    after = files_of(poor)
+    with pytest.raises(OutputError, match="changed while its photos were looked for; repeat the command"):
+        grow(recipe_of(before), Folder(str(poor)), before, may_add=False, workers=0)
+    assert {name: data for name, data in files_of(poor).items() if not name.startswith("_work")} == after
+    assert run_cli("retry-failed", str(poor), "--workers=0", "--max-error-rate=1").code == 0
+    check(poor)
 
 
 def test_a_damaged_marker_has_its_shard_made_again(world: Path, poor: Path) -> None:
