@@ -15,7 +15,7 @@ from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from xdetr_data.errors import InputError
 
@@ -34,6 +34,8 @@ def opened(data: bytes) -> Iterator[Image.Image]:
     try:
         with open_photo(data) as photo:
             yield photo
+    except UnidentifiedImageError as error:  # Pillow names an object by where it lies in memory
+        raise InputError("UnidentifiedImageError: no JPEG, PNG or WebP photo") from error
     except Exception as error:  # on damaged bytes Pillow raises almost anything
         raise InputError(" ".join(f"{type(error).__name__}: {error}".split())) from error
 

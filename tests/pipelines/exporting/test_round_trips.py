@@ -189,6 +189,17 @@ def test_grits_parquet_is_read_as_its_lines_are(tmp_path: Path) -> None:
     assert [*map(plain, records_of(tmp_path / "parquet"))] == [*map(plain, lines)]
 
 
+def test_a_parquet_that_is_cut_short_is_to_be_fetched_again(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"key": ["000000001"], "caption": ["a man"]}), tmp_path / "theirs.parquet")
+    data = (tmp_path / "theirs.parquet").read_bytes()
+    (tmp_path / "theirs.parquet").write_bytes(data[:-9])
+    ended = run_cli("import", f"{tmp_path}/theirs.parquet", "--from=grit", "--metadata-only", "--source=grit",
+                    "--workers=0", f"--out={tmp_path}/out")  # fmt: skip
+    assert ended.code == 1
+    assert len(ended.errors) == 1
+    assert "fetch it again" in ended.errors[0]
+
+
 def test_paragraphs_of_mdetr_stay_whole(tmp_path: Path) -> None:
     World().write(tmp_path)
     ended = run_cli("import", f"{tmp_path}/final_mixed_train.json", "--from=mdetr", "--metadata-only", "--workers=0",

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xdetr_data.addresses.reading import open_file, reading
+from xdetr_data.errors import InputError
 from xdetr_data.sources.framing.files import ArrayChunk, locate
 from xdetr_data.sources.framing.lines import LINES
 
@@ -25,7 +26,10 @@ def iter_parquet_chunks(path: str, wanted: Collection[str]) -> Iterator[ArrayChu
     """
     fs, name = locate(path)
     with open_file(fs, name, path) as stream, reading(path):
-        file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+        try:
+            file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{path}: cannot be read ({error}); it is damaged or cut short, fetch it again") from error
         columns = [one for one in file.schema_arrow.names if one.lower() in wanted]
         row = offset = 0
         for batch in file.iter_batches(_ROWS, columns=columns):
